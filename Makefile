@@ -1,0 +1,40 @@
+# Two commands for a fresh machine: make demo, make test. Everything lives in .venv beside this file.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SHARED_DATA := $(wildcard ../shared/data)
+export LANDSIFT_DATA ?= $(if $(SHARED_DATA),$(abspath $(SHARED_DATA)),)
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/core.stamp
+	$(BIN)/landsift demo demo
+
+test: $(VENV)/test.stamp lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The core: index and search with the built-in encoder. No torch.
+$(VENV)/core.stamp: $(BIN)/python pyproject.toml
+	$(PIP) install -q -e .
+	touch $@
+
+# What the tests need; the constraint keeps torch to its CPU build.
+$(VENV)/test.stamp: $(BIN)/python pyproject.toml constraints-cpu.txt
+	$(PIP) install -q -c constraints-cpu.txt -e ".[test]"
+	touch $@ $(VENV)/core.stamp
