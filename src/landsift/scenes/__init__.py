@@ -1,0 +1,50 @@
+"""Scenes: rasters found, opened, understood and cut into tiles.
+
+The only room that knows rasterio and GDAL. It knows nothing of encoders, vectors or galleries. Names load
+on first use, so that planning and listing sources need no GDAL.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "ReadBlock": "tiling",
+    "Scene": "raster",
+    "SceneProfile": "profile",
+    "SceneSource": "sources",
+    "TilePlan": "tiling",
+    "TilingOptions": "tiling",
+    "content_hash": "sources",
+    "find_sources": "finding",
+    "open_scene": "raster",
+    "plan": "tiling",
+    "stat_signature": "sources",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"landsift.scenes.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'landsift.scenes' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from landsift.scenes.finding import find_sources as find_sources
+    from landsift.scenes.profile import SceneProfile as SceneProfile
+    from landsift.scenes.raster import Scene as Scene
+    from landsift.scenes.raster import open_scene as open_scene
+    from landsift.scenes.sources import SceneSource as SceneSource
+    from landsift.scenes.sources import content_hash as content_hash
+    from landsift.scenes.sources import stat_signature as stat_signature
+    from landsift.scenes.tiling import ReadBlock as ReadBlock
+    from landsift.scenes.tiling import TilePlan as TilePlan
+    from landsift.scenes.tiling import TilingOptions as TilingOptions
+    from landsift.scenes.tiling import plan as plan
