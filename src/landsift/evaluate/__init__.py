@@ -1,0 +1,33 @@
+"""Scores of an encoder on a data set, under one protocol that every report writes down.
+
+Encodes each image and caption once and hands the vectors to :mod:`landsift.metrics`. Knows encoders only
+by their protocol, and no model.
+"""
+
+from __future__ import annotations
+
+from landsift.evaluate.leaderboard import (
+    FLAG_MEANINGS,
+    LeaderboardRow,
+    leaderboard,
+    leaderboard_markdown,
+    read_reports,
+)
+from landsift.evaluate.report import Report, read_report
+from landsift.evaluate.retrieval import encode_set, evaluate, evaluate_encoded, write_trec
+from landsift.evaluate.zero_shot import zero_shot
+
+__all__ = [
+    "FLAG_MEANINGS",
+    "LeaderboardRow",
+    "Report",
+    "encode_set",
+    "evaluate",
+    "evaluate_encoded",
+    "leaderboard",
+    "leaderboard_markdown",
+    "read_report",
+    "read_reports",
+    "write_trec",
+    "zero_shot",
+]

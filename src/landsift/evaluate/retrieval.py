@@ -1,0 +1,273 @@
+"""Retrieval both ways on a caption set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landsift.captions import caption_groups, style_captions
+from landsift.data import fingerprint, leakage, read_images
+from landsift.errors import UsageError
+from landsift.evaluate.report import Report
+from landsift.files import replace_file
+from landsift.metrics import (
+    VectorScores,
+    caption_positives,
+    caption_relevance,
+    evaluate_vectors,
+    find_reranker,
+    mean_average_precision,
+    ndcg,
+    qrels_lines,
+    r_precision,
+    report_of_scores,
+    run_lines,
+)
+from landsift.provenance import provenance
+from landsift.types import Encoder, EncoderCard, FloatArray, RetrievalSet
+
+__all__ = [
+    "describe_dataset",
+    "describe_model",
+    "encode_set",
+    "evaluate",
+    "evaluate_encoded",
+    "seen_before",
+    "write_trec",
+]
+
+_BATCH = 64
+
+
+def encode_set(
+    encoder: Encoder,
+    data: RetrievalSet,
+    *,
+    caption_style: str = "raw",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Encode each image and each distinct caption of a set once.
+
+    Args:
+        encoder: Any dual encoder.
+        data: The set.
+        caption_style: One of :data:`landsift.captions.CAPTION_STYLES`.
+        progress: Called with how many images and captions are done, and how many there are.
+
+    Returns:
+        ``(N, dim)`` image rows and ``(M, dim)`` caption rows.
+    """
+    texts = style_captions(data.captions, caption_style)
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    distinct = list(row_of)
+    total, done = len(data.images) + len(distinct), 0
+    dim = encoder.card.dim
+    images, captions = (
+        np.empty((len(data.images), dim), np.float32),
+        np.empty((len(distinct), dim), np.float32),
+    )
+    stream = read_images(data.images)
+    while batch := list(islice(stream, _BATCH)):
+        images[done : done + len(batch)] = encoder.encode_images(batch)
+        done += len(batch)
+        if progress:
+            progress(done, total)
+    for start in range(0, len(distinct), _BATCH):
+        part = distinct[start : start + _BATCH]
+        captions[start : start + len(part)] = encoder.encode_texts(part)
+        done += len(part)
+        if progress:
+            progress(done, total)
+    return images, captions[[row_of[text] for text in texts]]
+
+
+def evaluate(
+    encoder: Encoder,
+    data: RetrievalSet,
+    *,
+    caption_style: str = "raw",
+    bank: RetrievalSet | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Report:
+    """Score an encoder on a caption set.
+
+    Args:
+        encoder: Any dual encoder.
+        data: The set; looked at as it is, never shrunk.
+        caption_style: How captions are altered first; recorded.
+        bank: Set of untested queries that a re-ranker compares with. None takes the other test queries,
+            and the report says that this is transductive.
+        progress: See :func:`encode_set`.
+        **options: Those of :func:`evaluate_encoded`.
+
+    Raises:
+        UsageError: The set has no captions, or there is no such style or re-ranker.
+        DatasetError: An image cannot be read.
+    """
+    if not len(data.captions):
+        raise UsageError(f"{data.name} has no captions; classify its images with --task zero-shot instead")
+    encoded = encode_set(encoder, data, caption_style=caption_style, progress=progress)
+    others = None if bank is None else encode_set(encoder, bank, caption_style=caption_style)
+    bank_name = "" if bank is None else f"{bank.name}/{bank.split}"
+    return evaluate_encoded(
+        encoder.card, data, encoded, caption_style=caption_style, bank=others, bank_name=bank_name, **options
+    )
+
+
+def evaluate_encoded(
+    card: EncoderCard,
+    data: RetrievalSet,
+    encoded: tuple[FloatArray, FloatArray],
+    *,
+    caption_style: str = "raw",
+    semantic: bool = False,
+    rerank: str | None = None,
+    bank: tuple[FloatArray, FloatArray] | None = None,
+    bank_name: str = "",
+    resamples: int = 1000,
+    seed: int = 0,
+    command: str = "",
+) -> Report:
+    """Score vectors that :func:`encode_set` gave.
+
+    Args:
+        card: Of the encoder that made them.
+        data: The set.
+        encoded: ``(N, dim)`` image and ``(M, dim)`` caption rows.
+        caption_style: How the captions had been altered.
+        semantic: Also mAP@R, R-Precision and nDCG with CIDEr as graded relevance, which take longer.
+        rerank: Name of a re-ranker (``landsift.metrics.RERANKERS``), reported beside the plain scores.
+        bank: Image and caption rows of untested queries for the re-ranker; None takes the test queries.
+        bank_name: What to call the bank.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        command: Recorded in the provenance.
+    """
+    images, captions = encoded
+    found = evaluate_vectors(images, captions, data, resamples=resamples, seed=seed)
+    scores = found.as_dict()
+    for name in ("dataset", "split", "images", "captions", "distinct_captions"):
+        scores.pop(name)
+    if rerank:
+        scores["reranked"] = _reranked(images @ captions.T, encoded, data, rerank, bank, bank_name)
+    if semantic:
+        scores["semantic"] = _semantic(images @ captions.T, data)
+    return Report(
+        task="retrieval",
+        model=describe_model(card),
+        dataset=describe_dataset(data) | {"distinct_captions": found.distinct_captions},
+        protocol={
+            "captions": caption_style,
+            "resize": card.extra.get("resize", "as the encoder does"),
+            "precision": card.extra.get("precision", "float32"),
+            "ties": "expected",
+            "resamples": resamples,
+            "re-ranking": rerank or "none",
+        },
+        scores=scores,
+        leakage=seen_before(card, data),
+        provenance=provenance(command, seed=seed),
+    )
+
+
+def write_trec(
+    prefix: Path, model: str, data: RetrievalSet, encoded: tuple[FloatArray, FloatArray]
+) -> list[Path]:
+    """Write TREC run and qrels files of both directions; captions are named by number.
+
+    Returns:
+        ``PREFIX.i2t.run``, ``PREFIX.i2t.qrels``, ``PREFIX.t2i.run``, ``PREFIX.t2i.qrels``.
+    """
+    images, captions = encoded
+    names = [f"caption-{number}" for number in range(len(captions))]
+    forward, backward = caption_positives(data.image_of, len(images))
+    written = []
+    for side, scores, positives, queries, items in (
+        ("i2t", VectorScores(images, captions), forward, data.image_names, names),
+        ("t2i", VectorScores(captions, images), backward, names, data.image_names),
+    ):
+        for kind, lines in (
+            ("run", run_lines(scores, queries, items, model)),
+            ("qrels", qrels_lines(positives, queries, items)),
+        ):
+            path = prefix.with_name(f"{prefix.name}.{side}.{kind}")
+            replace_file(path, "".join(f"{line}\n" for line in lines).encode())
+            written.append(path)
+    return written
+
+
+def _reranked(
+    scores: FloatArray,
+    encoded: tuple[FloatArray, FloatArray],
+    data: RetrievalSet,
+    name: str,
+    bank: tuple[FloatArray, FloatArray] | None,
+    bank_name: str,
+) -> dict[str, Any]:
+    """The strict recalls after re-ranking both directions, and what it looked at."""
+    reranker = find_reranker(name)
+    images, captions = encoded
+    other_images = None if bank is None else bank[0] @ captions.T
+    other_captions = None if bank is None else bank[1] @ images.T
+    forward = reranker.apply(scores, other_images)
+    found = report_of_scores(forward, data.image_of, text_scores=reranker.apply(scores.T, other_captions))
+    return {
+        "name": name,
+        "source": reranker.source,
+        "transductive": bank is None,
+        "bank": bank_name or None,
+        "strict": found.as_dict(),
+    }
+
+
+def _semantic(scores: FloatArray, data: RetrievalSet) -> dict[str, float]:
+    """Rankings judged by all that is right: equal captions for mAP@R, similar ones for nDCG."""
+    groups = caption_groups(data.captions)
+    relevance = caption_relevance(data.captions, data.image_of, len(data.images))
+    carries = np.zeros((len(data.images), int(groups.max()) + 1), bool)
+    carries[data.image_of, groups] = True
+    shared = carries[:, groups]
+    figures = {}
+    for side, matrix, positive, graded in (
+        ("i2t", scores, shared, relevance),
+        ("t2i", scores.T, shared.T, relevance.T),
+    ):
+        figures[f"{side}_mAP@R"] = 100 * mean_average_precision(matrix, positive, "map_at_r")
+        figures[f"{side}_R-Precision"] = 100 * float(r_precision(matrix, positive).mean())
+        figures[f"{side}_nDCG@10"] = 100 * float(np.mean(ndcg(matrix, graded, 10)))
+    return figures
+
+
+def describe_model(card: EncoderCard) -> dict[str, Any]:
+    """The encoder as a report names it."""
+    return {
+        "name": card.name,
+        "weights_sha256": card.weights_sha256,
+        "dim": card.dim,
+        "trained_on": list(card.trained_on),
+    }
+
+
+def describe_dataset(data: RetrievalSet) -> dict[str, Any]:
+    """The set as a report names it."""
+    return {
+        "name": data.name.partition(" ")[0],
+        "title": data.name,
+        "split": data.split,
+        "images": len(data.images),
+        "captions": len(data.captions),
+        "sha256": fingerprint(data),
+    }
+
+
+def seen_before(card: EncoderCard, data: RetrievalSet) -> Sequence[str]:
+    """What the encoder's card says of this set; nothing for sets outside the table."""
+    try:
+        return leakage(card.trained_on, data.name.partition(" ")[0], data.split)
+    except UsageError:
+        return []

@@ -1,0 +1,76 @@
+"""Metrics of retrieval: functions of arrays, in numpy alone.
+
+This room knows no files and no models. Every value is written so that ties count as their
+expectation over random orders; see :mod:`landsift.metrics.ranks`.
+"""
+
+from __future__ import annotations
+
+from landsift.metrics.average_precision import AP_KINDS, average_precision, mean_average_precision, ndcg
+from landsift.metrics.bootstrap import Difference, Interval, bootstrap_intervals, paired_bootstrap
+from landsift.metrics.caption_set import (
+    CaptionSetReport,
+    evaluate_scores,
+    evaluate_vectors,
+)
+from landsift.metrics.caption_similarity import caption_relevance
+from landsift.metrics.ceiling import Ceiling, retrieval_ceiling
+from landsift.metrics.classification import ClassificationReport, class_vectors, classification_report
+from landsift.metrics.positives import Positives, caption_positives
+from landsift.metrics.precision import expected_hits, r_precision, scene_recall
+from landsift.metrics.ranks import Ranks, ranks, recall_at_k
+from landsift.metrics.rerank import RERANKERS, Reranker, csls, dual_softmax, find_reranker, query_bank
+from landsift.metrics.retrieval import (
+    Direction,
+    RetrievalReport,
+    report_of_scores,
+    retrieval_ranks,
+    retrieval_report,
+)
+from landsift.metrics.scores import MatrixScores, Scores, VectorScores
+from landsift.metrics.trec import qrels_lines, run_lines, scores_of_run
+
+__all__ = [
+    "AP_KINDS",
+    "RERANKERS",
+    "CaptionSetReport",
+    "Ceiling",
+    "ClassificationReport",
+    "Difference",
+    "Direction",
+    "Interval",
+    "MatrixScores",
+    "Positives",
+    "Ranks",
+    "Reranker",
+    "RetrievalReport",
+    "Scores",
+    "VectorScores",
+    "average_precision",
+    "bootstrap_intervals",
+    "caption_positives",
+    "caption_relevance",
+    "class_vectors",
+    "classification_report",
+    "csls",
+    "dual_softmax",
+    "evaluate_scores",
+    "evaluate_vectors",
+    "expected_hits",
+    "find_reranker",
+    "mean_average_precision",
+    "ndcg",
+    "paired_bootstrap",
+    "qrels_lines",
+    "query_bank",
+    "r_precision",
+    "ranks",
+    "recall_at_k",
+    "report_of_scores",
+    "retrieval_ceiling",
+    "retrieval_ranks",
+    "retrieval_report",
+    "run_lines",
+    "scene_recall",
+    "scores_of_run",
+]
