@@ -1,0 +1,181 @@
+"""A trained matcher as an encoder, and as a scorer of pairs.
+
+Loads a folder with ``card.toml``, ``model.json`` and ``model.safetensors``. Knows no training and no data.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landsift.encoders.cards import check_sizes, folder_of
+from landsift.encoders.pixels import check_pixels, resize_square
+from landsift.errors import EncoderError, LandsiftWarning, UsageError
+from landsift.models.checkpoint import read_matcher
+from landsift.models.features import Features, joined
+from landsift.models.matcher import Matcher
+from landsift.types import EncoderCard, FloatArray, Pixels
+
+__all__ = ["TorchEncoder", "TorchScorer", "score_features"]
+
+_ON_DEVICE = 64
+_PAIRS_AT_ONCE = 2**16
+
+
+class _Loaded:
+    """A matcher from a folder, and the two ways into it."""
+
+    def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(
+                f"An encoder needs at least one thread, not {threads}; leave threads out for all."
+            )
+        check_sizes(card)
+        self._card = card
+        self._threads = threads
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._matcher: Matcher = read_matcher(folder_of(card)).to(self._device)
+        if self._matcher.dim != card.dim or self._matcher.input_size != card.input_size:
+            raise EncoderError(
+                f"The card of {card.name} contradicts its weights; write the checkpoint again."
+            )
+
+    @property
+    def card(self) -> EncoderCard:
+        """What this encoder is."""
+        return self._card
+
+    def _image_features(self, images: Sequence[Pixels]) -> list[Features]:
+        size = self._matcher.input_size
+        squares = [resize_square(check_pixels(image, place), size) for place, image in enumerate(images)]
+        at_once = 1 if self._device.type == "cpu" else _ON_DEVICE
+        parts = [squares[first : first + at_once] for first in range(0, len(squares), at_once)]
+        return [self._matcher.image_features(self._pixels(part)).float() for part in parts]
+
+    def _pixels(self, squares: Sequence[Pixels]) -> Tensor:
+        return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).to(self._device)
+
+    def _text_features(self, texts: Sequence[str]) -> list[Features]:
+        _check_texts(texts)
+        self._warn_of_cut(texts)
+        return [
+            self._matcher.text_features(self._matcher.prepare([text]).to(self._device)).float()
+            for text in texts
+        ]
+
+    def _warn_of_cut(self, texts: Sequence[str]) -> None:
+        lengths = self._matcher.prepare(texts).mask.sum(dim=1) if texts else torch.zeros(0)
+        cut = int((lengths >= self._card.context_length).sum())
+        if cut:
+            warnings.warn(
+                f"{cut} of {len(texts)} texts fill the {self._card.context_length} tokens that "
+                f"{self._card.name} reads and may be cut; put what matters first.",
+                LandsiftWarning,
+                stacklevel=4,
+            )
+
+
+class TorchEncoder(_Loaded):
+    """A trained dual encoder, run by torch.
+
+    On a CPU every image and text is a run of its own, which makes a row independent, to the last bit, of
+    what else is in the call; on an accelerator images run in batches, and rows agree to rounding.
+
+    Args:
+        card: Read from disk, so that it knows its folder.
+        threads: Threads of torch while it encodes; torch's own setting when None.
+
+    Raises:
+        EncoderError: The folder cannot be read, or holds a method whose score is no inner product.
+    """
+
+    def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
+        super().__init__(card, threads=threads)
+        if not self._matcher.exact_index:
+            raise EncoderError(
+                f"{card.name} scores each pair anew, so its vectors alone do not rank; "
+                f"load it with landsift.models.encoder.TorchScorer to re-rank."
+            )
+
+    def encode_images(self, images: Sequence[Pixels]) -> FloatArray:
+        """Encode ``n`` images of any sizes, each ``(H, W, 3)`` uint8, into ``(n, dim)`` rows."""
+        return self._rows(self._image_features, images)
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Encode ``m`` texts into ``(m, dim)`` rows; equal texts are encoded once."""
+        if isinstance(texts, str):
+            raise UsageError("encode_texts takes several texts; put a single one into a list.")
+        different = list(dict.fromkeys(texts))
+        place = {text: row for row, text in enumerate(different)}
+        return self._rows(self._text_features, different)[[place[text] for text in texts]]
+
+    def _rows(self, encode: Callable[[Any], list[Features]], items: Sequence[Any]) -> FloatArray:
+        if not len(items):
+            return np.empty((0, self._card.dim), np.float32)
+        with torch.inference_mode(), _threads(self._threads):
+            parts = encode(items)
+            rows: FloatArray = torch.cat([part.pooled for part in parts]).cpu().numpy()
+        return rows
+
+
+class TorchScorer(_Loaded):
+    """Any trained method as a scorer of pairs: to re-rank what an index found.
+
+    Args:
+        card: Read from disk, so that it knows its folder.
+        threads: As for :class:`TorchEncoder`.
+    """
+
+    def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> FloatArray:
+        """Score every pair: ``(n, m)`` float32, higher is better."""
+        with torch.inference_mode(), _threads(self._threads):
+            image, text = joined(self._image_features(images)), joined(self._text_features(texts))
+            scores: FloatArray = score_features(self._matcher, image, text).cpu().numpy()
+        return scores
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Torch's number of threads, changed for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def score_features(
+    matcher: Matcher, image: Features, text: Features, pairs_at_once: int = _PAIRS_AT_ONCE
+) -> Tensor:
+    """``matcher.similarity`` in shards that keep memory bounded.
+
+    Args:
+        matcher: Any.
+        image: Of ``I`` images.
+        text: Of ``T`` captions.
+        pairs_at_once: Most pairs in a shard.
+
+    Returns:
+        ``(I, T)`` float32.
+    """
+    if matcher.exact_index:
+        return matcher.similarity(image, text).float()
+    side = max(1, int(pairs_at_once**0.5))
+    rows = [
+        torch.cat([matcher.similarity(some, other).float() for other in text.chunks(side)], dim=1)
+        for some in image.chunks(side)
+    ]
+    return torch.cat(rows)
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    for place, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise UsageError(f"Text {place} is empty or no string; say in words what to look for.")

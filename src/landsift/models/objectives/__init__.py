@@ -1,0 +1,34 @@
+"""What training makes small: pure functions of tensors, each with its source. Nothing here keeps state.
+
+In all of them ``positive`` is the ``(I, T)`` mask of a batch: what is True in it is never pushed apart.
+Functions with a matrix of scores take images as rows and captions as columns, and mean over both directions
+or add them as their source does.
+"""
+
+from __future__ import annotations
+
+from landsift.models.losses import info_nce
+from landsift.models.objectives.affiliation import affiliation
+from landsift.models.objectives.distillation import feature_distance, score_divergence
+from landsift.models.objectives.ranking import ranking
+from landsift.models.objectives.sigmoid import sigmoid_pairs
+from landsift.models.objectives.spread import uniformity
+from landsift.models.objectives.transport import sinkhorn, transport_targets
+from landsift.models.objectives.triplet import dynamic_margin, triplet
+from landsift.models.objectives.views import nt_xent, vicreg
+
+__all__ = [
+    "affiliation",
+    "dynamic_margin",
+    "feature_distance",
+    "info_nce",
+    "nt_xent",
+    "ranking",
+    "score_divergence",
+    "sigmoid_pairs",
+    "sinkhorn",
+    "transport_targets",
+    "triplet",
+    "uniformity",
+    "vicreg",
+]

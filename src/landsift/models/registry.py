@@ -1,0 +1,173 @@
+"""Matchers by exact name: one table, options that are checked, and a way in for methods of one's own.
+
+Knows where methods live, not what they do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from landsift.errors import UsageError
+from landsift.models.matcher import Matcher
+
+__all__ = [
+    "MATCHERS",
+    "MatcherSource",
+    "MatcherSpec",
+    "build_matcher",
+    "checked_options",
+    "find_matcher",
+    "fitting",
+    "full_options",
+    "list_matchers",
+    "one_of",
+]
+
+MATCHERS: Mapping[str, str] = {
+    "dual": "landsift.models.dual_matcher:SPEC",
+}
+"""Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""
+
+
+@dataclass(frozen=True)
+class MatcherSource:
+    """What a method is built from, beside its options.
+
+    Attributes:
+        captions: Captions of the training set, for a vocabulary; empty when a checkpoint is read.
+        images: Number of training images, for memories of the whole set; 0 when a checkpoint is read.
+        class_names: Scene classes of the training set.
+        files: The files of the checkpoint that is read; empty when a method is built anew.
+    """
+
+    captions: Sequence[str] = ()
+    images: int = 0
+    class_names: Sequence[str] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MatcherSpec:
+    """A row of the table.
+
+    Attributes:
+        options: A frozen dataclass with a default for every field.
+        build: Makes the matcher from options and source.
+        citation: Whom the method is from.
+    """
+
+    options: type[Any]
+    build: Callable[[Any, MatcherSource], Matcher]
+    citation: str = ""
+
+
+def list_matchers() -> list[str]:
+    """The names that recipes may give, in alphabetical order."""
+    return sorted(MATCHERS)
+
+
+def find_matcher(name: str) -> MatcherSpec:
+    """Look a method up.
+
+    Args:
+        name: Of :func:`list_matchers`, or ``package.module:ATTRIBUTE`` of a method of one's own.
+
+    Raises:
+        UsageError: There is none; the message spells the nearest name.
+    """
+    place = name if ":" in name else MATCHERS.get(name)
+    if place is None:
+        raise UsageError(f"There is no method named {name!r}; {one_of(name, list_matchers())}")
+    module, _, attribute = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"The method {name!r} cannot be imported ({error}); write it as package.module:ATTRIBUTE."
+        ) from error
+    if not isinstance(found, MatcherSpec):
+        raise UsageError(f"{name} is a {type(found).__name__}, not a MatcherSpec; point to the spec.")
+    return found
+
+
+def build_matcher(
+    name: str, options: Mapping[str, Any] | None = None, source: MatcherSource | None = None
+) -> Matcher:
+    """Build a method by name.
+
+    Args:
+        name: As for :func:`find_matcher`.
+        options: By field name of the method's options; what is left out has its default.
+        source: What it is built from.
+
+    Raises:
+        UsageError: No such method, or no such option.
+    """
+    spec = find_matcher(name)
+    chosen = checked_options(spec.options, options or {}, f"[model.options] of {name}")
+    return spec.build(chosen, source or MatcherSource())
+
+
+def full_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option of a method by name, those that are left out with their defaults.
+
+    Raises:
+        UsageError: No such method, or no such option.
+    """
+    return asdict(checked_options(find_matcher(name).options, options, f"[model.options] of {name}"))
+
+
+def checked_options(kind: type[Any], given: Mapping[str, Any], where: str) -> Any:
+    """Make an options dataclass from plain values.
+
+    Args:
+        kind: The dataclass.
+        given: Values by field name; lists become tuples where the field's default is one, whole numbers
+            become floats where it is a float.
+        where: How messages call the place.
+
+    Raises:
+        UsageError: An unknown name, or a value of the wrong kind; the message lists what is known.
+    """
+    known = {entry.name: entry for entry in fields(kind)}
+    for name in given:
+        if name not in known:
+            raise UsageError(f"{where} has no {name!r}; {one_of(name, list(known))}")
+    made = kind()
+    values = {name: fitting(value, getattr(made, name), f"{where}: {name}") for name, value in given.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def fitting(value: Any, default: Any, where: str) -> Any:
+    """The value as the kind that its default has; a default of None takes anything.
+
+    Raises:
+        UsageError: It is of another kind.
+    """
+    if isinstance(default, bool) or isinstance(value, bool):
+        fits = isinstance(value, bool) and isinstance(default, bool)
+    elif isinstance(default, float):
+        fits = isinstance(value, int | float)
+        value = float(value) if fits else value
+    elif isinstance(default, tuple):
+        fits = isinstance(value, list | tuple)
+        value = tuple(value) if fits else value
+    else:
+        fits = default is None or isinstance(value, type(default))
+    if not fits:
+        raise UsageError(f"{where} takes a value like {default!r}; got {value!r}.")
+    return value
+
+
+def one_of(name: str, known: Sequence[str]) -> str:
+    """The remedy for a name that is not in a table: the near one, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    listed = ", ".join(known) or "none"
+    return f"did you mean {close[0]}? (known: {listed})" if close else f"the known ones are: {listed}."
