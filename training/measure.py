@@ -13,22 +13,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from landsift.data import load_dataset, read_images
-from landsift.encoders.cards import TOKENIZER_FILE, folder_of
+from landsift.encoders.cards import folder_of
 from landsift.encoders.pixels import resize_square
 from landsift.evaluate import evaluate, zero_shot
 from landsift.metrics import retrieval_report
-from landsift.models.dual import DualEncoder
+from landsift.models.dual_matcher import DualMatcher
 from landsift.types import Encoder, FloatArray, Pixels, RetrievalSet
-from training.corpus import TEST_SETS, ZERO_SHOT_FOLDER, ZERO_SHOT_SET, load_sets
-from training.fitting import encode_captions
 
-__all__ = ["image_rates", "rounding_cost", "test_scores", "text_rates"]
+__all__ = ["VALIDATION_SET", "image_rates", "load_sets", "rounding_cost", "test_scores", "text_rates"]
 
+TEST_SETS = ("ucm-captions", "rsicd-aid150")
+VALIDATION_SET = "rsicd-aid150"
+ZERO_SHOT_SET, ZERO_SHOT_FOLDER = "eurosat-150", "eurosat_150"
 ZERO_SHOT_TEMPLATES = ("remoteclip", "clip")
 _BATCH = 32
+
+
+def load_sets(root: Path, names: Sequence[str], split: str) -> list[RetrievalSet]:
+    """The named sets under ``root``, one split of each."""
+    return [load_dataset(name, root, split) for name in names]
 
 
 def test_scores(encoder: Encoder, root: Path) -> dict[str, dict[str, float]]:
@@ -55,18 +60,17 @@ def test_scores(encoder: Encoder, root: Path) -> dict[str, dict[str, float]]:
     return scores
 
 
-def rounding_cost(encoder: Encoder, model: DualEncoder, pairs: RetrievalSet) -> dict[str, float]:
+def rounding_cost(encoder: Encoder, matcher: DualMatcher, pairs: RetrievalSet) -> dict[str, float]:
     """What storing small weights costs: mR before and after on a validation set, and the least cosines.
 
     Args:
         encoder: The exported files.
-        model: What they were exported from, in float32.
+        matcher: What they were exported from, in float32.
         pairs: A validation set.
     """
-    tokenizer = Tokenizer.from_file(str(folder_of(encoder.card) / TOKENIZER_FILE))
     images = list(read_images(pairs.images))
     texts = list(dict.fromkeys(pairs.captions))
-    before = _torch_images(model, images, encoder.card.input_size), encode_captions(model, texts, tokenizer)
+    before = _torch_images(matcher, images), _torch_texts(matcher, texts)
     after = encoder.encode_images(images), encoder.encode_texts(texts)
     place = {text: row for row, text in enumerate(texts)}
     rows = [place[text] for text in pairs.captions]
@@ -80,29 +84,35 @@ def rounding_cost(encoder: Encoder, model: DualEncoder, pairs: RetrievalSet) -> 
 
 
 @torch.inference_mode()
-def _torch_images(model: DualEncoder, images: Sequence[Pixels], size: int) -> FloatArray:
+def _torch_images(matcher: DualMatcher, images: Sequence[Pixels]) -> FloatArray:
     """Unit rows by torch in float32, in batches."""
-    rows = []
+    rows, size = [], matcher.input_size
     for first in range(0, len(images), _BATCH):
         squares = np.stack([resize_square(image, size) for image in images[first : first + _BATCH]])
-        rows.append(model.encode_images(torch.from_numpy(squares).permute(0, 3, 1, 2)).numpy())
+        rows.append(matcher.image_features(torch.from_numpy(squares).permute(0, 3, 1, 2)).pooled.numpy())
     return np.concatenate(rows)
 
 
+@torch.inference_mode()
+def _torch_texts(matcher: DualMatcher, texts: Sequence[str]) -> FloatArray:
+    rows: FloatArray = matcher.text_features(matcher.prepare(texts)).pooled.numpy()
+    return rows
+
+
 def image_rates(
-    encoder: Encoder, model: DualEncoder, pairs: RetrievalSet, count: int = 256
+    encoder: Encoder, matcher: DualMatcher, pairs: RetrievalSet, count: int = 256
 ) -> dict[str, float]:
     """Images per second through the run time and through the same towers in torch float32, in turns.
 
     Both start from decoded pixels and include resizing; torch runs in batches of 32 with folded batch norm.
     """
     images = list(read_images(pairs.images[:count]))
-    model = model.eval()
-    model.image_tower.fold_batch_norm()
+    matcher = matcher.eval()
+    matcher.model.image_tower.fold_batch_norm()
     ours, theirs = _rates(
         len(images),
         lambda: encoder.encode_images(images),
-        lambda: _torch_images(model, images, encoder.card.input_size),
+        lambda: _torch_images(matcher, images),
     )
     ratio = round(ours / theirs, 2)
     return {"onnx_images_per_second": ours, "torch_images_per_second": theirs, "ratio": ratio}

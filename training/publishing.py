@@ -23,10 +23,17 @@ from landsift.encoders.cards import (
 )
 from landsift.export import image_graph, store_small, text_graph, write_graph
 from landsift.models.dual import DualEncoder
+from landsift.models.dual_matcher import DualMatcher
 from landsift.provenance import provenance
 from landsift.toml import toml_text
-from training.corpus import VAL_SETS, load_sets
-from training.measure import image_rates, rounding_cost, test_scores, text_rates
+from training.measure import (
+    VALIDATION_SET,
+    image_rates,
+    load_sets,
+    rounding_cost,
+    test_scores,
+    text_rates,
+)
 
 __all__ = ["measured", "publish", "write_encoder", "write_results"]
 
@@ -58,20 +65,20 @@ def write_encoder(
     return card
 
 
-def measured(folder: Path, model: DualEncoder, root: Path) -> dict[str, Any]:
+def measured(folder: Path, matcher: DualMatcher, root: Path) -> dict[str, Any]:
     """What rounding costs on validation, the scores of the one look at the test sets, and speeds.
 
     Args:
         folder: As :func:`write_encoder` left it.
-        model: What it was exported from; its batch norms get folded.
+        matcher: What it was exported from; its batch norms get folded.
         root: The folder of the data sets.
     """
     encoder = load_encoder(folder)
-    (pairs,) = load_sets(root, VAL_SETS[-1:], "val")
+    (pairs,) = load_sets(root, [VALIDATION_SET], "val")
     return {
-        "rounding": rounding_cost(encoder, model, pairs),
+        "rounding": rounding_cost(encoder, matcher, pairs),
         "scores": test_scores(encoder, root),
-        "speed": image_rates(encoder, model, pairs) | text_rates(encoder, pairs.captions),
+        "speed": image_rates(encoder, matcher, pairs) | text_rates(encoder, pairs.captions),
     }
 
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 __all__ = ["latin_vocabulary"]
 
 
-def latin_vocabulary(path: str | Path) -> tuple[str, list[int]]:
-    """Read a WordPiece ``tokenizer.json`` and keep the tokens of Latin script, digits and signs.
+def latin_vocabulary(tokenizer_json: str) -> tuple[str, list[int]]:
+    """Keep the tokens of Latin script, digits and signs of a WordPiece ``tokenizer.json``.
 
     Returns:
         The new ``tokenizer.json`` as text, and the old ids of the kept tokens in their new order.
     """
-    tokenizer: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    tokenizer: dict[str, Any] = json.loads(tokenizer_json)
     old: dict[str, int] = tokenizer["model"]["vocab"]
     kept = [token for token in sorted(old, key=old.__getitem__) if _is_kept(token)]
     new = {token: number for number, token in enumerate(kept)}
