@@ -19,7 +19,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
-from benchmarks.record import save
+from benchmarks.record import PEAK_MEMORY, save
 
 SIDE, SEED = 20_000, 0
 ENCODED_ALONE = 1024  # tiles the encoder is timed on; its rate does not depend on how many
@@ -46,13 +46,12 @@ print(json.dumps({"tiles": len(tiles), "per_s": len(tiles) / (time.perf_counter(
 """
 
 PIPELINE = """
-import json, resource, sys
+import json, sys
 from landsift import Gallery
 with Gallery.create(sys.argv[2]) as gallery:
     report = gallery.add(sys.argv[1])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 facts = {"tiles": report.tiles, "scenes": report.indexed, "per_s": report.tiles / report.seconds}
-print(json.dumps(facts | {"peak_rss_mb": peak}))
+print(json.dumps(facts | {"peak_rss_mb": peak_mb()}))
 """
 
 
@@ -95,7 +94,10 @@ def write_small_scenes(folder: Path, count: int) -> None:
 def child(code: str, *arguments: str) -> dict[str, Any]:
     """The JSON that a fresh interpreter prints."""
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "ignore", "-c", PEAK_MEMORY + code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return json.loads(run.stdout.splitlines()[-1])
 

@@ -14,6 +14,13 @@ from landsift.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results"
 
+PEAK_MEMORY = """
+def peak_mb():
+    status = open("/proc/self/status").read()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+"""
+"""A function for child processes; unlike ``ru_maxrss`` it leaves out what the parent held before."""
+
 
 def save(name: str, figures: dict[str, Any], *, seed: int | None = None) -> Path:
     """Write ``results/<name>.json``."""
