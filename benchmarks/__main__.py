@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.page import write_page
 
-NAMES = ("startup", "search_million", "indexing", "accuracy")
+NAMES = ("startup", "search_million", "indexing", "protocol", "accuracy")
 
 
 def main(wanted: list[str]) -> int:

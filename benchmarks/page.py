@@ -113,10 +113,32 @@ def _indexing(figures: dict[str, Any]) -> list[str]:
     ]
 
 
+def _protocol(figures: dict[str, Any]) -> list[str]:
+    ranking, large, boot, tar = (figures[name] for name in ("ranking", "large", "bootstrap", "tar"))
+    few, many = tar["samples"]
+    rows = [
+        f"| six recalls, {ranking['images']:,} images x {ranking['captions']:,} captions | {ranking['s']} s |",
+        f"| the same, {large['images']:,} x {large['captions']:,} ({large['dim']} numbers each) | "
+        f"{large['seconds']} s, {large['peak_rss_mb']:,} MB |",
+        f"| intervals, {boot['resamples']:,} resamples of {boot['images']} images | {boot['intervals_s']} s |",
+        f"| two runs compared by as many | {boot['paired_s']} s |",
+        f"| a tar of {many:,} samples read ({few:,}) | {tar[f'peak_rss_mb_{many}']} MB "
+        f"({tar[f'peak_rss_mb_{few}']} MB) |",
+    ]
+    reading = figures.get("reading")
+    if reading:
+        rows.append(
+            f"| JPEG images of 132 px read on one thread | {reading['reader_per_s']:,}/s, "
+            f"{reading['decode_share']:.0%} of the decoder alone; {reading['reader_two_threads_per_s']:,}/s on two |"
+        )
+    return ["## The protocol", "", "| what | cost |", "|---|---|", *rows]
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "startup": _startup,
     "search_million": _search,
     "indexing": _indexing,
+    "protocol": _protocol,
 }
 
 if __name__ == "__main__":
