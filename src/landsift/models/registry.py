@@ -16,19 +16,33 @@ from landsift.models.matcher import Matcher
 
 __all__ = [
     "MATCHERS",
+    "SOURCES",
     "MatcherSource",
     "MatcherSpec",
+    "MethodCard",
     "build_matcher",
     "checked_options",
     "find_matcher",
     "fitting",
     "full_options",
     "list_matchers",
+    "list_zoo",
     "one_of",
 ]
 
+_METHODS = "landsift.models.methods."
+
 MATCHERS: Mapping[str, str] = {
     "dual": "landsift.models.dual_matcher:SPEC",
+    "amfmn-fusion": f"{_METHODS}amfmn:FUSION",
+    "amfmn-sim": f"{_METHODS}amfmn:SIM",
+    "amfmn-soft": f"{_METHODS}amfmn:SOFT",
+    "camp-bce": f"{_METHODS}camp:BCE",
+    "camp-triplet": f"{_METHODS}camp:TRIPLET",
+    "mtfn": f"{_METHODS}mtfn:SPEC",
+    "scan-i2t": f"{_METHODS}scan:I2T",
+    "scan-t2i": f"{_METHODS}scan:T2I",
+    "vsepp": f"{_METHODS}vsepp:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""
 
@@ -50,6 +64,39 @@ class MatcherSource:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
+SOURCES = ("code read", "paper", "abstract only")
+"""What an implementation was written from. From an abstract only the described idea is built."""
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What is known of a published method.
+
+    Attributes:
+        title: As its authors call it.
+        year: Of publication.
+        head: Kind of score: one of :data:`landsift.models.blocks.heads.HEADS`.
+        source: One of ``SOURCES``.
+        exact_index: Whether an index ranks as the method does; otherwise it re-ranks.
+        published: Its name among the published scores; empty if none are known.
+        backbone: Image tower of the published row to compare with; empty for any.
+        stands_in: Inputs of the paper that are made from the image itself here.
+    """
+
+    title: str
+    year: int
+    head: str
+    source: str
+    exact_index: bool = True
+    published: str = ""
+    backbone: str = ""
+    stands_in: str = ""
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise ValueError(f"source is one of {', '.join(SOURCES)}; got {self.source!r}")
+
+
 @dataclass(frozen=True)
 class MatcherSpec:
     """A row of the table.
@@ -58,16 +105,23 @@ class MatcherSpec:
         options: A frozen dataclass with a default for every field.
         build: Makes the matcher from options and source.
         citation: Whom the method is from.
+        card: What is known of it; None for what is no published method.
     """
 
     options: type[Any]
     build: Callable[[Any, MatcherSource], Matcher]
     citation: str = ""
+    card: MethodCard | None = None
 
 
 def list_matchers() -> list[str]:
     """The names that recipes may give, in alphabetical order."""
     return sorted(MATCHERS)
+
+
+def list_zoo() -> list[str]:
+    """Those of them that are published methods."""
+    return [name for name in list_matchers() if MATCHERS[name].startswith(_METHODS)]
 
 
 def find_matcher(name: str) -> MatcherSpec:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from landsift.models.losses import info_nce
 from landsift.models.objectives.affiliation import affiliation
 from landsift.models.objectives.distillation import feature_distance, score_divergence
+from landsift.models.objectives.pairs import hardest_cross_entropy
+from landsift.models.objectives.queues import queue_contrast
 from landsift.models.objectives.ranking import ranking
 from landsift.models.objectives.sigmoid import sigmoid_pairs
 from landsift.models.objectives.spread import uniformity
@@ -21,8 +23,10 @@ __all__ = [
     "affiliation",
     "dynamic_margin",
     "feature_distance",
+    "hardest_cross_entropy",
     "info_nce",
     "nt_xent",
+    "queue_contrast",
     "ranking",
     "score_divergence",
     "sigmoid_pairs",

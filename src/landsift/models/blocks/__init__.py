@@ -1,0 +1,1 @@
+"""Shared parts of methods: towers, poolings, attentions, fusions, heads. Each module names its source."""

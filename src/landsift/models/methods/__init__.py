@@ -1,0 +1,1 @@
+"""Published methods of remote-sensing image-text retrieval, one file each, composed from shared blocks."""
