@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["info_nce"]
+__all__ = ["info_nce", "spread_cross_entropy"]
 
 
 def info_nce(similarity: Tensor, positive: Tensor) -> Tensor:
@@ -23,10 +23,16 @@ def info_nce(similarity: Tensor, positive: Tensor) -> Tensor:
     Returns:
         Scalar: mean of the two directions.
     """
-    return (_one_direction(similarity, positive) + _one_direction(similarity.T, positive.T)) / 2
+    return (spread_cross_entropy(similarity, positive) + spread_cross_entropy(similarity.T, positive.T)) / 2
 
 
-def _one_direction(similarity: Tensor, positive: Tensor) -> Tensor:
+def spread_cross_entropy(similarity: Tensor, positive: Tensor) -> Tensor:
+    """Mean cross-entropy of rows whose target is spread evenly over their positives.
+
+    Args:
+        similarity: ``(n, m)`` logits.
+        positive: ``(n, m)`` bool, at least one True in each row.
+    """
     log_share = functional.log_softmax(similarity, dim=1)
     target = positive.to(similarity.dtype)
     target = target / target.sum(dim=1, keepdim=True)

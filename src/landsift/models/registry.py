@@ -42,6 +42,18 @@ MATCHERS: Mapping[str, str] = {
     "mtfn": f"{_METHODS}mtfn:SPEC",
     "scan-i2t": f"{_METHODS}scan:I2T",
     "scan-t2i": f"{_METHODS}scan:T2I",
+    "lwmcr-b": f"{_METHODS}lwmcr:BASE",
+    "lwmcr-d": f"{_METHODS}lwmcr:DISTILLED",
+    "lwmcr-u": f"{_METHODS}lwmcr:UNSUPERVISED",
+    "galr": f"{_METHODS}galr:SPEC",
+    "swan": f"{_METHODS}swan:SPEC",
+    "hvsa": f"{_METHODS}hvsa:SPEC",
+    "kamcl": f"{_METHODS}kamcl:SPEC",
+    "pir": f"{_METHODS}pir:SPEC",
+    "faami": f"{_METHODS}faami:SPEC",
+    "mcrn": f"{_METHODS}mcrn:SPEC",
+    "msa": f"{_METHODS}msa:SPEC",
+    "cmpagl": f"{_METHODS}cmpagl:SPEC",
     "vsepp": f"{_METHODS}vsepp:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""

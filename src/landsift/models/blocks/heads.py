@@ -26,6 +26,7 @@ __all__ = [
     "clipped_attention_scores",
     "fold_mean_of_cosines",
     "gram_scores",
+    "shallow_attention_scores",
     "unit",
 ]
 
@@ -211,6 +212,36 @@ def clipped_attention_scores(
         return torch.logsumexp(powers, dim=2) / smoothness
 
     return by_images(block, queries, len(context) * length * context.shape[1])
+
+
+def shallow_attention_scores(
+    words: Tensor, mask: Tensor, queries: Tensor, keys: Tensor, values: Tensor
+) -> Tensor:
+    """One head of attention from words to cells; the mean over words of the cosine with what each sees.
+
+    As in :func:`clipped_attention_scores`, what a word sees is never formed.
+
+    Args:
+        words: ``(m, b, dim)`` unit words.
+        mask: ``(m, b)`` bool.
+        queries: ``(m, b, dim)`` of the words.
+        keys: ``(n, a, dim)`` of the cells.
+        values: ``(n, a, dim)`` of the cells.
+
+    Returns:
+        ``(n, m)``.
+    """
+    gram, counts = values @ values.transpose(1, 2), mask.sum(dim=1)
+    queries = queries / math.sqrt(queries.shape[2])
+
+    def block(rows: slice) -> Tensor:
+        weights = torch.softmax(torch.einsum("jbx,iax->ijba", queries, keys[rows]), dim=3)
+        dot = (weights * torch.einsum("jbx,iax->ijba", words, values[rows])).sum(dim=3)
+        squared = (torch.einsum("ijba,iac->ijbc", weights, gram[rows]) * weights).sum(dim=3)
+        relevance = dot / torch.sqrt(squared.clamp(min=0) + 1e-12)
+        return (relevance * mask[None]).sum(dim=2) / counts[None]
+
+    return by_images(block, len(keys), len(words) * words.shape[1] * keys.shape[1])
 
 
 def gram_scores(image: Tensor, text: Tensor, text_mask: Tensor | None) -> Tensor:

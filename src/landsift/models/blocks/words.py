@@ -46,11 +46,13 @@ class TextStates:
         words: ``(n, length, width)``; zero on padding.
         mask: ``(n, length)`` bool, True on real tokens.
         sentence: ``(n, width)`` the tower's own summary of the caption.
+        tokens: ``(n, length)`` int64 token numbers.
     """
 
     words: Tensor
     mask: Tensor
     sentence: Tensor
+    tokens: Tensor
 
 
 class TextTower(nn.Module, ABC):
@@ -118,7 +120,7 @@ class GruTower(TextTower):
         else:
             rows = torch.arange(len(states), device=states.device)
             sentence = states[rows, lengths - 1]
-        return TextStates(states, text.mask, sentence)
+        return TextStates(states, text.mask, sentence, text.tokens)
 
 
 class ConvolutionTower(TextTower):
@@ -144,7 +146,7 @@ class ConvolutionTower(TextTower):
             found.append((answers * starts[:, None, : answers.shape[2]]).amax(dim=2))
         sentence = self.head(self.dropout(torch.cat(found, dim=1)))
         states = sentence[:, None, :] * text.mask[:, :, None]
-        return TextStates(states, text.mask, sentence)
+        return TextStates(states, text.mask, sentence, text.tokens)
 
 
 class BertTextTower(TextTower):
@@ -157,7 +159,8 @@ class BertTextTower(TextTower):
     def forward(self, text: TextInput) -> TextStates:
         """Prepared captions to states."""
         states = self.head(self.tower.hidden_states(text.tokens, text.mask)) * text.mask[:, :, None]
-        return TextStates(states, text.mask, states.sum(dim=1) / text.mask.sum(dim=1, keepdim=True))
+        sentence = states.sum(dim=1) / text.mask.sum(dim=1, keepdim=True)
+        return TextStates(states, text.mask, sentence, text.tokens)
 
     def files(self) -> dict[str, bytes]:
         """Tokenizer, and the shape that the weights fit into."""
