@@ -178,6 +178,11 @@ class Encoder(Protocol):
 class PairScorer(Protocol):
     """A method whose score is not an inner product; usable to re-rank, not to index."""
 
+    @property
+    def card(self) -> EncoderCard:
+        """What this method is."""
+        ...
+
     def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> FloatArray:
         """Score every pair: ``(n, m)`` float32, higher is better."""
         ...

@@ -53,8 +53,8 @@ def evaluate(
 ) -> None:
     """Score an encoder on a data set: the papers' table, then what they leave out."""
     from landsift.data import read_exclusions, without
-    from landsift.encoders import load_encoder
-    from landsift.evaluate import encode_set, evaluate_encoded, write_trec, zero_shot
+    from landsift.encoders import load_encoder, load_scorer, scores_pairs
+    from landsift.evaluate import encode_set, evaluate_encoded, evaluate_pairs, write_trec, zero_shot
     from landsift.files import replace_file
 
     data = _load(dataset, root, split, partial=partial)
@@ -65,8 +65,17 @@ def evaluate(
         raise UsageError(f"{data.name} has no captions; classify its images with --task zero-shot")
     task = task or ("retrieval" if len(data.captions) else "zero-shot")
     command = " ".join(["landsift", *sys.argv[1:]])
-    model = load_encoder(encoder)
-    if task == "retrieval":
+    if scores_pairs(encoder):
+        unfit = {"--rerank": rerank, "--trec": trec, "--clip-benchmark": clip_benchmark, "--bank-split": bank}
+        wrong = [name for name, value in unfit.items() if value is not None]
+        if wrong or task != "retrieval":
+            raise UsageError(
+                f"{encoder} scores pairs and has no vectors; leave {(wrong or ['--task'])[0]} out"
+            )
+        scorer = load_scorer(encoder)
+        report = evaluate_pairs(scorer, data, caption_style=captions, semantic=semantic, command=command)
+    elif task == "retrieval":
+        model = load_encoder(encoder)
         with counting_bar("encoding") as tell:
             encoded = encode_set(model, data, caption_style=captions, progress=tell)
         others = None if bank is None else encode_set(model, bank, caption_style=captions)
@@ -87,7 +96,7 @@ def evaluate(
             replace_file(clip_benchmark, json.dumps(report.clip_benchmark(), indent=2).encode())
             say(f"Wrote {clip_benchmark}.")
     elif task == "zero-shot":
-        report = zero_shot(model, data, templates=templates, average=average, command=command)
+        report = zero_shot(load_encoder(encoder), data, templates=templates, average=average, command=command)
     else:
         raise UsageError(f"--task is retrieval or zero-shot, got {task!r}; choose one")
     if markdown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from landsift.cli.show import print_json, print_rows, say
 from landsift.errors import need
 
 if TYPE_CHECKING:
+    from landsift.models.listing import MethodRow
     from landsift.train import FitResult, TrainingProgress
 
 __all__ = ["register", "register_lists"]
@@ -36,6 +37,12 @@ CurvesFile = Annotated[
 Trials = Annotated[int, Option("--trials", min=1, help="How many settings are tried.")]
 TuneFile = Annotated[Path | None, Option("--out", metavar="F", help="Write every trial as JSON.")]
 
+MethodOptions = Annotated[bool, Option("--options", help="Show the options of each, with their defaults.")]
+MethodResults = Annotated[
+    Path, Option("--results", metavar="DIR", help="Folder with the runs of benchmarks.methods.")
+]
+
+_RESULTS = Path("benchmarks/results/methods")
 _PLAIN_EVERY = 10.0  # seconds between progress lines where there is no terminal
 
 
@@ -115,21 +122,70 @@ def list_recipes(as_json: AsJson = False) -> None:
         print(f"{name}: {text}")
 
 
-def list_methods(as_json: AsJson = False) -> None:
-    """The methods that a recipe's model.name takes, with their options and defaults."""
+def list_methods(
+    options: MethodOptions = False, results: MethodResults = _RESULTS, as_json: AsJson = False
+) -> None:
+    """The methods that a recipe's model.name takes; --options shows what each can be told."""
     need("torch", extra="train")
+    from landsift.models.listing import method_rows
     from landsift.models.registry import find_matcher, full_options, list_matchers
 
-    found = {name: (find_matcher(name).citation, full_options(name, {})) for name in list_matchers()}
+    rows = method_rows(results)
     if as_json:
+        known = {row.name: _method_facts(row) for row in rows}
         print_json(
-            {name: {"citation": cited, "options": options} for name, (cited, options) in found.items()}
+            {
+                name: {"citation": find_matcher(name).citation, "options": full_options(name, {})}
+                | known.get(name, {})
+                for name in list_matchers()
+            }
         )
-        return
-    for name, (cited, options) in found.items():
-        print(f"{name} ({cited})")
-        for option, value in options.items():
-            print(f"  {option} = {value!r}")
+    elif options:
+        for name in list_matchers():
+            print(f"{name} ({find_matcher(name).citation})")
+            for option, value in full_options(name, {}).items():
+                print(f"  {option} = {value!r}")
+    else:
+        print_rows(f"{len(rows)} published methods", *_method_table(rows))
+
+
+def _method_facts(row: MethodRow) -> dict[str, Any]:
+    card = row.card
+    return {
+        "title": card.title,
+        "year": card.year,
+        "head": card.head,
+        "indexable": card.exact_index,
+        "source": card.source,
+        "stands_in": card.stands_in,
+        "published_mR": dict(row.published),
+        "our_mR": dict(row.ours),
+    }
+
+
+def _method_table(rows: Sequence[MethodRow]) -> tuple[list[str], list[list[str]]]:
+    sets = {"ucm-captions": "UCM", "rsicd": "RSICD", "rsitmd": "RSITMD"}
+    headings = ["name", "method", "year", "score head", "index", "source", "made from the image"]
+    headings += [f"mR {title}" for title in sets.values()] + ["our mR UCM"]
+    cells = [
+        [
+            row.name,
+            row.card.title,
+            str(row.card.year),
+            row.card.head,
+            "indexable" if row.card.exact_index else "re-rank only",
+            row.card.source,
+            row.card.stands_in,
+            *(_number(row.published.get(name)) for name in sets),
+            _number(row.ours.get("ucm-captions")),
+        ]
+        for row in rows
+    ]
+    return headings, cells
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _facts(result: FitResult) -> dict[str, Any]:

@@ -15,9 +15,16 @@ from typing import Any
 
 from landsift.encoders.cards import CARD_NAME, backend_of, builtin_cards, read_card, verify_weights
 from landsift.errors import EncoderError, need
-from landsift.types import Encoder, EncoderCard
+from landsift.types import Encoder, EncoderCard, PairScorer
 
-__all__ = ["DEFAULT_ENCODER", "list_encoders", "load_encoder", "verify_weights"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "list_encoders",
+    "load_encoder",
+    "load_scorer",
+    "scores_pairs",
+    "verify_weights",
+]
 
 DEFAULT_ENCODER = "landsift-lite"
 
@@ -64,6 +71,35 @@ def load_encoder(
     made: Any = getattr(importlib.import_module(module), name)
     encoder: Encoder = made(card, threads=threads)
     return encoder
+
+
+def scores_pairs(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether it is a method that scores pairs, for :func:`load_scorer`, and not an encoder.
+
+    Raises:
+        EncoderError: No encoder of that name, or no such folder.
+    """
+    return not _card(name_or_path).extra.get("exact_index", True)
+
+
+def load_scorer(name_or_path: str | os.PathLike[str], *, threads: int | None = None) -> PairScorer:
+    """Load a trained method as a scorer of pairs, whether an index could rank by it or not.
+
+    Args:
+        name_or_path: A checkpoint of a training run, or the run's folder.
+        threads: As for :func:`load_encoder`.
+
+    Raises:
+        EncoderError: No such folder, or nothing in it that torch runs.
+        MissingDependency: Torch is not installed.
+    """
+    card = _card(name_or_path)
+    if backend_of(card) != "torch":
+        raise EncoderError(f"{card.name} is an encoder; load it with load_encoder and multiply its rows.")
+    need("torch", extra=_OPTIONAL["torch"])
+    made: Any = importlib.import_module("landsift.models.encoder").TorchScorer
+    scorer: PairScorer = made(card, threads=threads)
+    return scorer
 
 
 def _card(name_or_path: str | os.PathLike[str]) -> EncoderCard:

@@ -14,7 +14,7 @@ from landsift.evaluate.leaderboard import (
     read_reports,
 )
 from landsift.evaluate.report import Report, read_report
-from landsift.evaluate.retrieval import encode_set, evaluate, evaluate_encoded, write_trec
+from landsift.evaluate.retrieval import encode_set, evaluate, evaluate_encoded, evaluate_pairs, write_trec
 from landsift.evaluate.zero_shot import zero_shot
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "encode_set",
     "evaluate",
     "evaluate_encoded",
+    "evaluate_pairs",
     "leaderboard",
     "leaderboard_markdown",
     "read_report",

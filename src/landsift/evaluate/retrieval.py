@@ -15,9 +15,11 @@ from landsift.errors import UsageError
 from landsift.evaluate.report import Report
 from landsift.files import replace_file
 from landsift.metrics import (
+    CaptionSetReport,
     VectorScores,
     caption_positives,
     caption_relevance,
+    evaluate_scores,
     evaluate_vectors,
     find_reranker,
     mean_average_precision,
@@ -28,7 +30,7 @@ from landsift.metrics import (
     run_lines,
 )
 from landsift.provenance import provenance
-from landsift.types import Encoder, EncoderCard, FloatArray, RetrievalSet
+from landsift.types import Encoder, EncoderCard, FloatArray, PairScorer, RetrievalSet
 
 __all__ = [
     "describe_dataset",
@@ -36,6 +38,7 @@ __all__ = [
     "encode_set",
     "evaluate",
     "evaluate_encoded",
+    "evaluate_pairs",
     "seen_before",
     "write_trec",
 ]
@@ -150,13 +153,71 @@ def evaluate_encoded(
     """
     images, captions = encoded
     found = evaluate_vectors(images, captions, data, resamples=resamples, seed=seed)
-    scores = found.as_dict()
-    for name in ("dataset", "split", "images", "captions", "distinct_captions"):
-        scores.pop(name)
+    scores = _numbers(found)
     if rerank:
         scores["reranked"] = _reranked(images @ captions.T, encoded, data, rerank, bank, bank_name)
     if semantic:
         scores["semantic"] = _semantic(images @ captions.T, data)
+    return _report(card, data, found, scores, caption_style, rerank or "none", resamples, seed, command)
+
+
+def evaluate_pairs(
+    scorer: PairScorer,
+    data: RetrievalSet,
+    *,
+    caption_style: str = "raw",
+    semantic: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+    command: str = "",
+) -> Report:
+    """Score a method that judges pairs on a caption set; equal captions are judged once.
+
+    Args:
+        scorer: Any.
+        data: The set.
+        caption_style: How captions are altered first; recorded.
+        semantic: As for :func:`evaluate_encoded`.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+        command: Recorded in the provenance.
+
+    Raises:
+        UsageError: The set has no captions, or there is no such style.
+        DatasetError: An image cannot be read.
+    """
+    if not len(data.captions):
+        raise UsageError(f"{data.name} has no captions; only encoders classify images, so give one of those")
+    texts = style_captions(data.captions, caption_style)
+    column_of = {text: column for column, text in enumerate(dict.fromkeys(texts))}
+    judged = scorer.score(list(read_images(data.images)), list(column_of))
+    matrix = judged[:, [column_of[text] for text in texts]]
+    found = evaluate_scores(matrix, data, resamples=resamples, seed=seed)
+    scores = _numbers(found)
+    if semantic:
+        scores["semantic"] = _semantic(matrix, data)
+    return _report(scorer.card, data, found, scores, caption_style, "none", resamples, seed, command)
+
+
+def _numbers(found: CaptionSetReport) -> dict[str, Any]:
+    """The scores of a report, without what it says of the set elsewhere."""
+    scores = found.as_dict()
+    for name in ("dataset", "split", "images", "captions", "distinct_captions"):
+        scores.pop(name)
+    return scores
+
+
+def _report(
+    card: EncoderCard,
+    data: RetrievalSet,
+    found: CaptionSetReport,
+    scores: dict[str, Any],
+    caption_style: str,
+    rerank: str,
+    resamples: int,
+    seed: int,
+    command: str,
+) -> Report:
     return Report(
         task="retrieval",
         model=describe_model(card),
@@ -167,7 +228,7 @@ def evaluate_encoded(
             "precision": card.extra.get("precision", "float32"),
             "ties": "expected",
             "resamples": resamples,
-            "re-ranking": rerank or "none",
+            "re-ranking": rerank,
         },
         scores=scores,
         leakage=seen_before(card, data),

@@ -54,6 +54,18 @@ MATCHERS: Mapping[str, str] = {
     "mcrn": f"{_METHODS}mcrn:SPEC",
     "msa": f"{_METHODS}msa:SPEC",
     "cmpagl": f"{_METHODS}cmpagl:SPEC",
+    "remoteclip": f"{_METHODS}clip:REMOTECLIP",
+    "georsclip": f"{_METHODS}clip:GEORSCLIP",
+    "skyclip": f"{_METHODS}clip:SKYCLIP",
+    "multilanguage": f"{_METHODS}clip:MULTILANGUAGE",
+    "ebaker": f"{_METHODS}ebaker:EBAKER",
+    "iebaker": f"{_METHODS}ebaker:IEBAKER",
+    "ieft": f"{_METHODS}ieft:SPEC",
+    "cfitr": f"{_METHODS}cfitr:SPEC",
+    "sirs": f"{_METHODS}sirs:SPEC",
+    "sarci": f"{_METHODS}sarci:SPEC",
+    "pe-rsitr": f"{_METHODS}adapters:PE_RSITR",
+    "harma": f"{_METHODS}adapters:HARMA",
     "vsepp": f"{_METHODS}vsepp:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""

@@ -166,8 +166,8 @@ def map_feed(
     Raises:
         UsageError: The method has no lower part, or it is not frozen.
     """
-    lower = _frozen_lower(matcher, feed.size, device)
-    key = _key_of(matcher, feed, views, seed)
+    lower, shapes = _frozen_lower(matcher, feed.size, device)
+    key = _key_of(matcher, feed, views, seed, shapes)
     place = folder / f"maps-{key}"
     note = {"key": key}
     done = _rows_there(place)
@@ -188,7 +188,13 @@ def _rows_there(place: Path) -> int:
         return 0
 
 
-def _frozen_lower(matcher: Matcher, size: int, device: torch.device) -> Callable[[Tensor], dict[str, Tensor]]:
+_Shapes: TypeAlias = dict[str, tuple[int, ...]]
+
+
+def _frozen_lower(
+    matcher: Matcher, size: int, device: torch.device
+) -> tuple[Callable[[Tensor], dict[str, Tensor]], _Shapes]:
+    """The lower part, and the shape of each map it gives."""
     split = _split(matcher)
     probe = split.lower(torch.zeros(1, 3, size, size, device=device))
     if any(tensor.requires_grad for tensor in probe.values()):
@@ -196,18 +202,19 @@ def _frozen_lower(matcher: Matcher, size: int, device: torch.device) -> Callable
             "data.maps needs the lower part of the image tower to be frozen; name it under model.freeze, "
             "or set data.maps to false."
         )
-    return split.lower
+    return split.lower, {name: tuple(tensor.shape[1:]) for name, tensor in probe.items()}
 
 
-def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int) -> str:
-    """A hash over all that the maps depend on: frozen weights, pictures, changes."""
+def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int, shapes: _Shapes) -> str:
+    """A hash over all that the maps depend on: frozen weights, what they give, pictures, changes."""
     digest = hashlib.sha256()
     for name, parameter in matcher.named_parameters():
         if not parameter.requires_grad:
             digest.update(name.encode())
             digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
     recipe = asdict(feed.recipe) if views > 1 else {}
-    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, views, seed, sorted(recipe.items())]
+    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, views, seed]
+    facts += [sorted(recipe.items()), sorted(shapes.items())]
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 

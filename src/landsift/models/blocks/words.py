@@ -32,7 +32,7 @@ from landsift.models.starting import (
 )
 from landsift.models.text import BertTower, TextConfig, load_bert_folder
 
-__all__ = ["TEXT_TOWERS", "TextChoice", "TextStates", "TextTower", "build_text_tower"]
+__all__ = ["TEXT_TOWERS", "BertTextTower", "TextChoice", "TextStates", "TextTower", "build_text_tower"]
 
 _SHAPE = "text.json"
 _SHORTEST = 5  # tokens: the widest kernel of the TextCNN
