@@ -3,8 +3,7 @@ IGARSS 2024).
 
 No row is known. Written after the released code of CFITR, of which C2F-ITR is the conference version.
 Deviates: the trunk and the text tower stand for the first half of ViLT; codes are recomputed in each batch,
-not once a pass; wrong pairs for the fine part are the hardest of the batch; the re-weighting of the coarse
-scores is the re-ranker ``csls``.
+not once a pass; the re-weighting of the coarse scores is the re-ranker ``csls``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
-from landsift.models.methods.fusing import matching_loss
+from landsift.models.methods.fusing import ranking_loss
 from landsift.models.objectives import triplet
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
@@ -38,6 +37,7 @@ class CfitrOptions(TowerOptions):
         bits: Length of a code.
         side: Of the grid of cells.
         layers: Of the transformer that judges pairs.
+        wrong: Wrong images that each caption is judged with, drawn at random.
         margin: Of the hinge on codes.
         quantisation: Weight of the distance of codes from bits.
         balance: Weight of the bits' imbalance.
@@ -48,6 +48,7 @@ class CfitrOptions(TowerOptions):
     bits: int = 128
     side: int = 4
     layers: int = 2
+    wrong: int = 7
     margin: float = 0.2
     quantisation: float = 0.001
     balance: float = 0.01
@@ -103,7 +104,7 @@ class Cfitr(TowerMatcher):
             "coarse": triplet(coarse, batch.positive, margin=self.options.margin),
             "quantisation": self.options.quantisation * distance,
             "balance": self.options.balance * balance,
-            "fine": matching_loss(self.joint.rows, batch, image, text, coarse),
+            "fine": ranking_loss(self.joint.rows, batch, image, text, self.options.wrong),
         }
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from landsift.models.batch import Batch
 from landsift.models.features import Features
 
-__all__ = ["hard_pairs", "matching_loss"]
+__all__ = ["hard_pairs", "matching_loss", "ranking_loss"]
 
 
 def hard_pairs(similarity: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,3 +57,34 @@ def matching_loss(
     columns = torch.cat([torch.arange(len(text), device=similarity.device)] * 2 + [captions])
     right = batch.positive[rows, columns].to(similarity.dtype)
     return functional.binary_cross_entropy_with_logits(judged(image.rows(rows), text.rows(columns)), right)
+
+
+def ranking_loss(
+    judged: Callable[[Features, Features], Tensor],
+    batch: Batch,
+    image: Features,
+    text: Features,
+    wrong: int,
+) -> Tensor:
+    """Cross-entropy of each caption's image among others drawn at random, as ViLT is tuned for retrieval (Kim
+    et al., ICML 2021, arXiv 2102.03334, section 4.4).
+
+    Args:
+        judged: Features of ``n`` images and captions, row by row, to ``(n,)`` logits.
+        batch: Says which pairs are right.
+        image: Of ``I`` images.
+        text: Of ``T`` captions.
+        wrong: Others for each caption; at most ``I - 1``.
+
+    Returns:
+        Scalar: mean over captions.
+    """
+    # Pictures that a caption fits too are drawn only where nothing else is left, and then count for nothing.
+    allowed = (~batch.positive.T).float() + 1e-6
+    others = torch.multinomial(allowed, min(wrong, len(image) - 1))
+    images = torch.cat([batch.image_row[:, None], others], dim=1)
+    texts = torch.arange(len(text), device=images.device)[:, None].expand_as(images)
+    logits = judged(image.rows(images.flatten()), text.rows(texts.flatten())).view(images.shape)
+    fits = batch.positive.T.gather(1, others)
+    logits = torch.cat([logits[:, :1], logits[:, 1:].masked_fill(fits, -torch.inf)], dim=1)
+    return functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,6 +23,7 @@ from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
+from landsift.models.methods.fusing import ranking_loss
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "Ieft", "IeftOptions"]
@@ -95,19 +95,12 @@ class Ieft(TowerMatcher):
     def own_losses(
         self, batch: Batch, image: Features, text: Features, similarity: Tensor
     ) -> dict[str, Tensor]:
-        """Each caption's image among others drawn at random."""
-        wrong = min(self.options.wrong, len(image) - 1)
-        allowed = (~batch.positive.T).float() + 1e-6
-        others = torch.multinomial(allowed, wrong)
-        images = torch.cat([batch.image_row[:, None], others], dim=1)
-        texts = torch.arange(len(text), device=images.device)[:, None].expand_as(images)
-        logits = self.joint.rows(image.rows(images.flatten()), text.rows(texts.flatten())).view(images.shape)
-        # A picture that the caption fits too may have been drawn; it is no wrong answer.
-        fits = batch.positive.T.gather(1, others)
-        logits = torch.cat([logits[:, :1], logits[:, 1:].masked_fill(fits, -torch.inf)], dim=1)
-        target = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        """Each caption's image among others; and a little for the vectors that propose candidates."""
         recall = functional.cross_entropy(20 * text.pooled @ image.pooled.T, batch.image_row)
-        return {"pairs": functional.cross_entropy(logits, target), "first-stage": 0.1 * recall}
+        return {
+            "pairs": ranking_loss(self.joint.rows, batch, image, text, self.options.wrong),
+            "first-stage": 0.1 * recall,
+        }
 
 
 SPEC = MatcherSpec(
