@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from landsift.evaluate import FLAG_MEANINGS, Report, leaderboard, leaderboard_ma
 
 DOCS = Path(__file__).parents[1] / "docs"
 BOARDS = ("rsicd", "rsicd-aid150", "rsitmd", "ucm-captions", "sydney-captions", "nwpu-captions")
+BOARDS_PRINTED = ("ucm-captions", "rsicd", "rsitmd")
 
 
 def write_page() -> str:
@@ -47,6 +49,104 @@ def _write_leaderboard(reports: list[Report]) -> None:
         if rows:
             parts.append(leaderboard_markdown(name, rows))
     (DOCS / "leaderboard.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+
+
+def write_methods() -> str:
+    """Write the page of methods; returns its name. Needs torch, to know the methods."""
+    from landsift.models.listing import method_rows, read_runs
+
+    runs = read_runs(RESULTS / "methods")
+    rows = method_rows(RESULTS / "methods")
+    parts = [
+        "# Methods",
+        "",
+        "Published methods of image-text retrieval, each written anew and trained by `landsift train methods/NAME`.",
+        "Rows say what each was written from: the authors' code, the paper, or its abstract alone, which gives the",
+        "described idea and no reproduction. What deviates is written at the head of each method's file.",
+        "",
+        *_measured_methods(rows, runs),
+        "## What there is",
+        "",
+        "| recipe | method | year | score head | index | written from | made from the image | mR UCM | RSICD | RSITMD |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *(_method_line(row) for row in rows),
+        "",
+        "mR columns are printed values; those of another protocol, which merges equal captions, are left out. Read",
+        "`docs/leaderboard.md` for the protocol behind each.",
+    ]
+    path = DOCS / "methods.md"
+    path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    return "docs/methods.md"
+
+
+def _method_line(row: Any) -> str:
+    card = row.card
+    printed = [f"{row.published[name]:.2f}" if name in row.published else "" for name in BOARDS_PRINTED]
+    index = "indexable" if card.exact_index else "re-rank only"
+    cells = [
+        f"`methods/{row.name}`",
+        card.title,
+        str(card.year),
+        card.head,
+        index,
+        card.source,
+        card.stands_in,
+    ]
+    return f"| {' | '.join([*cells, *printed])} |"
+
+
+def _measured_methods(rows: Sequence[Any], runs: Sequence[dict[str, Any]]) -> list[str]:
+    """A ranking for each set that runs were made on, best first; nothing without runs."""
+    parts: list[str] = []
+    for dataset in sorted({run["dataset"] for run in runs}):
+        lines = [_measured_line(row, found) for row in rows if (found := _runs_of(row.name, dataset, runs))]
+        parts += [
+            f"## Measured on the test split of {dataset}",
+            "",
+            "One recipe budget; the pass is chosen on val and tested once; means over the seeds, with the standard",
+            "deviation where there are several. Times are of one image or caption on the CPU, bytes at two a number.",
+            "",
+            "| method | seeds | mR | i2t | t2i | printed | difference | re-ranked | parameters, M | image ms | text ms "
+            "| ms per 1,000 pairs | bytes per image | minutes |",
+            "|" + "---|" * 14,
+            *(line for _, line in sorted(lines, key=lambda pair: -pair[0])),
+            "",
+            _origin(max(runs, key=lambda run: run["provenance"]["date"])["provenance"]),
+            "",
+        ]
+    return parts
+
+
+def _runs_of(name: str, dataset: str, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [run for run in runs if (run["method"], run["dataset"]) == (name, dataset)]
+
+
+def _measured_line(row: Any, runs: Sequence[dict[str, Any]]) -> tuple[float, str]:
+    """Mean mR, and the line of one method."""
+
+    def mean(values: Iterable[float]) -> float:
+        return statistics.fmean(values)
+
+    total = mean(run["test"]["mR"] for run in runs)
+    spread = f" ± {statistics.stdev(run['test']['mR'] for run in runs):.2f}" if len(runs) > 1 else ""
+    printed = row.published.get(runs[0]["dataset"])
+    again = [run["reranked"]["strict"]["mR"] for run in runs if run.get("reranked")]
+    cells = [
+        row.card.title,
+        str(len(runs)),
+        f"{total:.2f}{spread}",
+        f"{mean(run['test']['mR_i2t'] for run in runs):.2f}",
+        f"{mean(run['test']['mR_t2i'] for run in runs):.2f}",
+        "" if printed is None else f"{printed:.2f}",
+        "" if printed is None else f"{total - printed:+.2f}",
+        f"{mean(again):.2f} (transductive)" if again else "",
+        f"{runs[0]['parameters'] / 1e6:.1f}",
+        *(f"{mean(run[key] for run in runs):.1f}" for key in ("image_ms", "text_ms")),
+        f"{mean(run['score_ms_per_1000_pairs'] for run in runs):.3f}",
+        f"{runs[0]['bytes_per_image']:,}",
+        f"{mean(run['seconds'] for run in runs) / 60:.1f}",
+    ]
+    return total, f"| {' | '.join(cells)} |"
 
 
 def _origin(facts: dict[str, Any]) -> str:

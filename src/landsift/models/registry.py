@@ -66,6 +66,13 @@ MATCHERS: Mapping[str, str] = {
     "sarci": f"{_METHODS}sarci:SPEC",
     "pe-rsitr": f"{_METHODS}adapters:PE_RSITR",
     "harma": f"{_METHODS}adapters:HARMA",
+    "ktir": f"{_METHODS}ktir:SPEC",
+    "scat": f"{_METHODS}scat:SPEC",
+    "miia": f"{_METHODS}miia:SPEC",
+    "glisa": f"{_METHODS}glisa:SPEC",
+    "textrs": f"{_METHODS}textrs:SPEC",
+    "cup": f"{_METHODS}cup:SPEC",
+    "geolangbind": f"{_METHODS}geolangbind:SPEC",
     "vsepp": f"{_METHODS}vsepp:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""

@@ -130,8 +130,8 @@ class TowerMatcher(SplitMatcher):
         return self.text_head(self.texts(text))
 
     def depths(self) -> dict[str, int]:
-        """The towers lie below what the method adds."""
-        return {"images.trained": 1, "images.frozen": 2, "texts": 1}
+        """Pretrained towers lie below what the method adds; a text tower from scratch does not."""
+        return {"images.trained": 1, "images.frozen": 2, "texts.tower": 1}
 
     def files(self) -> dict[str, bytes]:
         """Of the text tower."""
