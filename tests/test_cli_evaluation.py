@@ -19,6 +19,7 @@ from toys import COLOURS, ToyEncoder
 def run(monkeypatch, capsys):
     """Run ``landsift ...`` in this process with the toy encoder; exit code, output, errors."""
     monkeypatch.setattr(landsift.encoders, "load_encoder", lambda name, **_: ToyEncoder(str(name)))
+    monkeypatch.setattr(landsift.encoders, "scores_pairs", lambda name: False)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])

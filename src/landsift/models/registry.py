@@ -73,6 +73,14 @@ MATCHERS: Mapping[str, str] = {
     "textrs": f"{_METHODS}textrs:SPEC",
     "cup": f"{_METHODS}cup:SPEC",
     "geolangbind": f"{_METHODS}geolangbind:SPEC",
+    "mgrm-el": f"{_METHODS}mgrm:SPEC",
+    "texture-saliency": f"{_METHODS}texture:SPEC",
+    "fgis": f"{_METHODS}fgis:SPEC",
+    "cdman": f"{_METHODS}cdman:SPEC",
+    "ccls2t": f"{_METHODS}ccls2t:SPEC",
+    "fsisr": f"{_METHODS}fsisr:SPEC",
+    "mff-sfe": f"{_METHODS}mffsfe:SPEC",
+    "common-space": f"{_METHODS}commonspace:SPEC",
     "vsepp": f"{_METHODS}vsepp:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""
@@ -95,8 +103,9 @@ class MatcherSource:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-SOURCES = ("code read", "paper", "abstract only")
-"""What an implementation was written from. From an abstract only the described idea is built."""
+SOURCES = ("code read", "paper", "abstract only", "title only")
+"""What an implementation was written from. From an abstract the described idea is built; from a title, where
+no text was reachable, an idea in its spirit. Neither is a reproduction."""
 
 
 @dataclass(frozen=True)

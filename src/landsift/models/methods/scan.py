@@ -35,7 +35,7 @@ class ScanT2iOptions(TowerOptions):
         smoothness: Lambda of the pooling.
     """
 
-    side: int = 6
+    side: int = 5
     sharpness: float = 9.0
     smoothness: float = 6.0
 
