@@ -29,7 +29,6 @@ CLASSES = ("airport", "water", "homes", "fields")
 SMALL = {
     "image": "resnet-mini",
     "image_start": "random",
-    "cut": "c3",
     "text_start": "random",
     "word_width": 24,
     "dim": 32,

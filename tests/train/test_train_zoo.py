@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def trained(name: str, folder: Path, *changes: str, resume: bool = False) -> Fit
 @pytest.mark.parametrize("name", ["amfmn-soft", "kamcl", "mcrn", "ieft", "harma"])
 def test_a_method_trains_and_loads_alone(name, tmp_path):
     result = trained(name, tmp_path)
-    data = coloured_set(18, 2, split="test")
+    data = coloured_set(36, 2, split="test")
     exact = find_matcher(name).card.exact_index
     assert scores_pairs(result.folder) != exact
     if exact:
@@ -118,10 +119,8 @@ def test_a_scorer_says_what_it_cannot_do(tmp_path):
 
 def run(monkeypatch, capsys, *arguments: object) -> tuple[str, str]:
     monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])
-    try:
+    with suppress(SystemExit):
         cli.main()
-    except SystemExit:
-        pass
     printed = capsys.readouterr()
     return printed.out, printed.err
 
