@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -85,3 +86,47 @@ def test_the_architecture_page_names_every_room():
     for room, floor in FLOORS.items():
         rows = [line for line in page.splitlines() if line.startswith(f"| {floor} |")]
         assert any(f"`{room}/`" in row or f"`{room}.py`" in row for row in rows), room
+
+
+def test_the_page_of_methods_follows_from_the_registry_and_the_runs(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.syspath_prepend(str(HOME))
+    sys.modules.pop("benchmarks.page", None)
+    from benchmarks import page
+
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    page.write_methods()
+    written = (tmp_path / "methods.md").read_text()
+    assert written == (HOME / "docs" / "methods.md").read_text()
+    assert "`methods/mtfn` | MTFN | 2019 | bilinear | indexable | code read" in written
+
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    (tmp_path / "methods").mkdir()
+    for seed, score in enumerate((51.0, 53.0)):
+        (tmp_path / "methods" / f"mtfn-seed{seed}.json").write_text(json.dumps(run_of("mtfn", seed, score)))
+    (tmp_path / "methods" / "vsepp-seed0.json").write_text(json.dumps(run_of("vsepp", 0, 40.0)))
+    page.write_methods()
+    written = (tmp_path / "methods.md").read_text()
+    assert "| MTFN | 2 | 52.00 ± 1.41 | 50.00 | 54.00 | 44.65 | +7.35 | 53.00 (transductive) |" in written
+    assert "| VSE++ | 1 | 40.00 |" in written
+    assert written.index("| MTFN | 2 |") < written.index("| VSE++ | 1 |"), "the best comes first"
+
+
+def run_of(name: str, seed: int, score: float) -> dict:
+    """A result as benchmarks.methods writes it."""
+    reranked = {"strict": {"mR": score + 1}} if name == "mtfn" else None
+    machine = {"cores": 2, "processor": "some", "python": "3.11"}
+    return {
+        "method": name,
+        "dataset": "ucm-captions",
+        "seed": seed,
+        "test": {"mR": score, "mR_i2t": score - 2, "mR_t2i": score + 2},
+        "reranked": reranked,
+        "parameters": 5_000_000,
+        "image_ms": 20.0,
+        "text_ms": 1.0,
+        "score_ms_per_1000_pairs": 0.5,
+        "bytes_per_image": 1026,
+        "seconds": 600.0,
+        "provenance": {"date": "2026-01-01T00:00:00", "commit": "abc", "machine": machine, "command": "run"},
+    }

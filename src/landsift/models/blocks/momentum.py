@@ -33,9 +33,10 @@ class MomentumWeights(nn.Module):
             self.register_buffer(_flat(name), parameter.detach().clone())
 
     def _pairs(self, module: nn.Module) -> Iterator[tuple[Tensor, nn.Parameter]]:
+        held = dict(self.named_buffers())
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad and hasattr(self, _flat(name)):
-                yield getattr(self, _flat(name)), parameter
+            if parameter.requires_grad and _flat(name) in held:
+                yield held[_flat(name)], parameter
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:

@@ -43,7 +43,7 @@ class FsisrOptions(TowerOptions):
     bits: int = 128
     centres: int = 16
     decay: float = 0.95
-    quantisation: float = 0.01
+    quantisation: float = 0.001
 
 
 class Fsisr(TowerMatcher):
