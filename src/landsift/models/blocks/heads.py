@@ -191,27 +191,27 @@ def clipped_attention_scores(
         ``(A, B)``.
     """
     gram = context @ context.transpose(1, 2)
-    queries, length = query.shape[:2]
+    count, length = query.shape[:2]
+    flat = context.flatten(0, 1)
 
     def block(rows: slice) -> Tensor:
-        real = None if query_mask is None else query_mask[rows, None, :, None]
-        # (A, B, a, b): one matrix product for all pairs.
-        like = torch.einsum("iax,jbx->ijab", query[rows], context)
-        if real is not None:
-            like = like.masked_fill(~real, 0)
-        sharp = functional.normalize(functional.leaky_relu(like, 0.1), dim=2)
-        if context_mask is not None:
-            sharp = sharp.masked_fill(~context_mask[None, :, None, :], -torch.inf)
-        weights = torch.softmax(sharpness * sharp, dim=3)
-        dot = (weights * like).sum(dim=3)
-        squared = (torch.einsum("ijab,jbc->ijac", weights, gram) * weights).sum(dim=3)
-        relevance = dot / torch.sqrt(squared.clamp(min=0) + 1e-12)
-        powers = smoothness * relevance
+        some = query[rows]
+        # (B, b, A, a): one matrix product for all pairs, and nothing has to be moved afterwards.
+        like = (flat @ some.flatten(0, 1).T).view(*context.shape[:2], *some.shape[:2])
         if query_mask is not None:
-            powers = powers.masked_fill(~query_mask[rows, None, :], -torch.inf)
-        return torch.logsumexp(powers, dim=2) / smoothness
+            like = like * query_mask[rows]
+        sharp = functional.normalize(functional.leaky_relu(like, 0.1), dim=3)
+        if context_mask is not None:
+            sharp = sharp.masked_fill(~context_mask[:, :, None, None], -torch.inf)
+        weights = torch.softmax(sharpness * sharp, dim=1)
+        dot = (weights * like).sum(dim=1)
+        squared = ((gram @ weights.flatten(2)).view_as(weights) * weights).sum(dim=1)
+        powers = smoothness * dot / torch.sqrt(squared.clamp(min=0) + 1e-12)
+        if query_mask is not None:
+            powers = powers.masked_fill(~query_mask[rows], -torch.inf)
+        return torch.logsumexp(powers, dim=2).T / smoothness
 
-    return by_images(block, queries, len(context) * length * context.shape[1])
+    return by_images(block, count, len(context) * length * context.shape[1])
 
 
 def shallow_attention_scores(
