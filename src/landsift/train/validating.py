@@ -83,7 +83,7 @@ def mean_recall(matcher: Matcher, sets: Sequence[ValidationSet], device: torch.d
         if matcher.exact_index:
             report = retrieval_report(_array(images.pooled), _array(texts.pooled), found.data.image_of)
         else:
-            report = report_of_scores(_scores(matcher, images, texts), found.data.image_of)
+            report = report_of_scores(_scores(matcher, images, texts, found), found.data.image_of)
         scores[found.title] = report.mR
     return scores | {"mR": float(np.mean(list(scores.values())))}
 
@@ -94,12 +94,19 @@ def full_report(matcher: Matcher, found: ValidationSet, device: torch.device) ->
     images, texts = set_features(matcher, found, device)
     if matcher.exact_index:
         return evaluate_vectors(_array(images.pooled), _array(texts.pooled), found.data)
-    return evaluate_scores(_scores(matcher, images, texts), found.data)
+    return evaluate_scores(_scores(matcher, images, texts, found), found.data)
 
 
-def _scores(matcher: Matcher, images: Features, texts: Features) -> Any:
+def _scores(matcher: Matcher, images: Features, texts: Features, found: ValidationSet) -> Any:
+    """Every pair's score; equal captions are scored once."""
+    first: dict[str, int] = {}
+    for row, text in enumerate(found.data.captions):
+        first.setdefault(text, row)
+    column = {text: number for number, text in enumerate(first)}
+    kept = torch.tensor(list(first.values()), device=images.pooled.device)
     with torch.inference_mode():
-        return _array(score_features(matcher, images, texts))
+        scores = _array(score_features(matcher, images, texts.rows(kept)))
+    return scores[:, [column[text] for text in found.data.captions]]
 
 
 def _array(tensor: torch.Tensor) -> Any:
