@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from landsift.files import ColumnFolder
 from landsift.models.features import Features
 from landsift.models.matcher import Matcher, SplitMatcher
 from landsift.train.augment import Draws, changed, draw, plain
-from landsift.train.pixels import PixelStore, Progress
+from landsift.train.folders import full_disk_told
+from landsift.train.pixels import OTHER_DISK, PixelStore, Progress
 from landsift.train.recipe import AugmentRecipe
 from landsift.types import IntArray, Pixels
 
@@ -150,34 +152,40 @@ def map_feed(
     views: int,
     seed: int,
     device: torch.device,
+    made_as: Sequence[object] = (),
     progress: Progress | None = None,
 ) -> MapFeed:
     """Compute the frozen part for ``views`` views of each image, or read it from where it was kept.
 
     Args:
-        matcher: Whose lower part is frozen.
+        matcher: Whose lower part is frozen; left in ``eval`` mode.
         feed: The images.
         folder: Where maps are kept; a computation that was stopped goes on where it was.
         views: The first is the image as it is, the others are changed.
         seed: Of the changes.
         device: Where it is computed.
+        made_as: Name and options of the method, on which its lower part may depend beside its weights.
         progress: Told how far it is.
 
     Raises:
         UsageError: The method has no lower part, or it is not frozen.
+        DiskFull: No space left.
     """
+    matcher.eval()
     lower = _frozen_lower(matcher, feed.size, device)
-    key = _key_of(matcher, feed, views, seed)
+    key = _key_of(matcher, feed, made_as, views, seed)
     place = folder / f"maps-{key}"
-    note = {"key": key}
-    done = _rows_there(place)
-    for first in range(done, len(feed), _MAPS_AT_ONCE):
-        rows = np.arange(first, min(first + _MAPS_AT_ONCE, len(feed)))
-        found = _maps(lower, feed, rows, views, seed, device)
-        spec = {name: ("<f2", column.shape[1:]) for name, column in found.items()}
-        (ColumnFolder.append if first else ColumnFolder.write)(place, spec, [found], note)
-        if progress:
-            progress("computing the frozen part", int(rows[-1]) + 1, len(feed))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_suffix(".lock")):
+        done = _rows_there(place)
+        for first in range(done, len(feed), _MAPS_AT_ONCE):
+            rows = np.arange(first, min(first + _MAPS_AT_ONCE, len(feed)))
+            found = _maps(lower, feed, rows, views, seed, device)
+            spec = {name: ("<f2", column.shape[1:]) for name, column in found.items()}
+            with full_disk_told(f"for maps in {place}", OTHER_DISK):
+                (ColumnFolder.append if first else ColumnFolder.write)(place, spec, [found], {"key": key})
+            if progress:
+                progress("computing the frozen part", int(rows[-1]) + 1, len(feed))
     return MapFeed(ColumnFolder(place).columns)
 
 
@@ -199,15 +207,15 @@ def _frozen_lower(matcher: Matcher, size: int, device: torch.device) -> Callable
     return split.lower
 
 
-def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int) -> str:
-    """A hash over all that the maps depend on: frozen weights, pictures, changes."""
+def _key_of(matcher: Matcher, feed: PixelFeed, made_as: Sequence[object], views: int, seed: int) -> str:
+    """A hash over all that the maps depend on: how the method is made, what is frozen, pictures, changes."""
     digest = hashlib.sha256()
-    for name, parameter in matcher.named_parameters():
-        if not parameter.requires_grad:
-            digest.update(name.encode())
-            digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
-    recipe = asdict(feed.recipe) if views > 1 else {}
-    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, views, seed, sorted(recipe.items())]
+    frozen = [(name, tensor) for name, tensor in matcher.named_parameters() if not tensor.requires_grad]
+    for name, tensor in (*frozen, *matcher.named_buffers()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    changes = [views, seed, sorted(asdict(feed.recipe).items())] if views > 1 else [views]
+    facts = [*made_as, feed.store.signature(feed.rows), feed.size, feed.store.size, *changes]
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 
