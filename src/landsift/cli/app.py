@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landsift.cli import evaluation, gallery, training
+from landsift.cli import evaluation, gallery, serving, training
 from landsift.cli.show import (
     complain,
     print_cards,
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 gallery.register(app)
+serving.register(app)
 evaluation.register(app)
 training.register(app)
 lists = typer.Typer(help="Show what is known by name.", no_args_is_help=True)
