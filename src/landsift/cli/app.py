@@ -21,6 +21,8 @@ from landsift.errors import LandsiftError
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     name="landsift",
     help="Search satellite and aerial imagery in words.",
@@ -99,8 +101,8 @@ def main() -> None:
     except LandsiftError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
         say("Stopped. What was committed stays; repeat the command to go on.")
         sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader of our output has seen enough
