@@ -211,12 +211,12 @@ def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
     """Warm up, load while the gallery grows, and look whether the server saw what was added."""
     asyncio.run(load(port, WARM_UP_S, SEED + 1000))
     before, busy = memory_mb(process), processor_s(process)
-    clients = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.serving", str(port)], stdout=subprocess.PIPE, text=True
-    )
-    added = grow(folder, lambda: clients.poll() is not None, load_encoder("landsift-lite").card.dim)
-    assert clients.stdout is not None
-    taken = json.loads(clients.stdout.read())
+    # Into a file: a pipe that nobody reads meanwhile would fill and stop the clients.
+    with tempfile.TemporaryFile("w+") as told:
+        clients = subprocess.Popen([sys.executable, "-m", "benchmarks.serving", str(port)], stdout=told)
+        added = grow(folder, lambda: clients.poll() is not None, load_encoder("landsift-lite").card.dim)
+        told.seek(0)
+        taken = json.loads(told.read())
     busy = processor_s(process) - busy
     body = json.dumps({"q": "a harbour", "limit": 1}).encode()
     request = urllib.request.Request(

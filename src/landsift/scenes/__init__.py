@@ -22,6 +22,7 @@ _PUBLIC = {
     "draw_square": "webmap",
     "find_sources": "finding",
     "image_suffix": "uploads",
+    "keep_environment": "gdal",
     "open_scene": "raster",
     "plan": "tiling",
     "stat_signature": "sources",
@@ -43,6 +44,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from landsift.scenes.chips import cut_window as cut_window
     from landsift.scenes.finding import find_sources as find_sources
+    from landsift.scenes.gdal import keep_environment as keep_environment
     from landsift.scenes.profile import SceneProfile as SceneProfile
     from landsift.scenes.raster import Scene as Scene
     from landsift.scenes.raster import open_scene as open_scene
