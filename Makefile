@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHARED_DATA := $(wildcard ../shared/data)
 export LANDSIFT_DATA ?= $(if $(SHARED_DATA),$(abspath $(SHARED_DATA)),)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench page clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core.stamp
@@ -20,8 +20,12 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/test.stamp
+bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
+
+# The page in the browser; its built files are kept in the package, so only changing it needs Node.
+page:
+	cd web && npm ci --no-audit --no-fund && npm test && npm run check-built
 
 clean:
 	rm -rf $(VENV) demo
@@ -29,12 +33,16 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# The core: index and search with the built-in encoder. No torch.
+# The core and the map: index and search with the built-in encoder. No torch.
 $(VENV)/core.stamp: $(BIN)/python pyproject.toml
-	$(PIP) install -q -e .
+	$(PIP) install -q -e ".[serve]"
 	touch $@
 
 # What the tests need; the constraint keeps torch to its CPU build.
 $(VENV)/test.stamp: $(BIN)/python pyproject.toml constraints-cpu.txt
 	$(PIP) install -q -c constraints-cpu.txt -e ".[test]"
 	touch $@ $(VENV)/core.stamp
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	$(PIP) install -q -c constraints-cpu.txt -e ".[test,bench]"
+	touch $@

@@ -7,7 +7,16 @@ import sys
 
 from benchmarks.page import write_page
 
-NAMES = ("startup", "search_million", "indexing", "protocol", "accuracy")
+NAMES = (
+    "startup",
+    "search_million",
+    "indexing",
+    "serving",
+    "training",
+    "semi_supervised",
+    "protocol",
+    "accuracy",
+)
 
 
 def main(wanted: list[str]) -> int:

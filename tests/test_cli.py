@@ -47,6 +47,17 @@ def indexed(run, tmp_path, archive):
     return tmp_path / "g"
 
 
+def test_ctrl_c_says_how_to_go_on(run, indexed, monkeypatch):
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gallery_module.Gallery, "search", interrupted)
+    code, out, err = run("search", indexed, "something blue")
+    assert (
+        code == 1 and out == "" and err == "Stopped. What was committed stays; repeat the command to go on.\n"
+    )
+
+
 def test_index_search_info_verify_remove_export(run, indexed, archive, tmp_path):
     code, out, _ = run("search", indexed, "something blue", "-k", 3)
     assert code == 0 and "something blue" in out and "blue-20220301" in out

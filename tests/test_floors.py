@@ -29,6 +29,7 @@ FLOORS = {
     "export": 4,
     "train": 4,
     "demo": 5,
+    "serve": 5,
     "cli": 6,
 }
 """Rooms and their floors, as docs/architecture.md draws them."""
@@ -48,6 +49,10 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "matplotlib": {"plot"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "pydantic": {"serve"},
+    "uvicorn": {"serve"},
 }
 """Heavy or opinionated packages, and the only rooms that may know them."""
 

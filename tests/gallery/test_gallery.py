@@ -22,7 +22,7 @@ from landsift.errors import (
     UsageError,
 )
 from landsift.gallery import Where
-from landsift.gallery.search import tile_id
+from landsift.gallery.naming import tile_id
 from landsift.types import TimeSpan
 from toys import ToyEncoder, coloured, write_scene
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from PIL import Image  # noqa: E402
-from small import PLACES, SIDE, coloured_set  # noqa: E402
+from small import PLACES, SIDE, SmallMatcher, SmallOptions, coloured_set  # noqa: E402
 
 import landsift.train.pixels as pixels_module  # noqa: E402
 from landsift.data import exclusions_of, find_overlap, write_exclusions  # noqa: E402
@@ -23,7 +23,8 @@ from landsift.errors import DatasetError, DiskFull, UsageError  # noqa: E402
 from landsift.train.augment import changed, draw, plain  # noqa: E402
 from landsift.train.corpus import carved, corpus_of, images_of  # noqa: E402
 from landsift.train.extras import read_extras  # noqa: E402
-from landsift.train.images import PixelFeed  # noqa: E402
+from landsift.train.images import PixelFeed, map_feed  # noqa: E402
+from landsift.train.optimizing import freeze  # noqa: E402
 from landsift.train.pixels import PixelStore  # noqa: E402
 from landsift.train.recipe import AugmentRecipe, DataRecipe, SetRecipe, TextRecipe  # noqa: E402
 from landsift.train.sampling import beside_neighbours, by_scene, nearest, shuffled  # noqa: E402
@@ -88,7 +89,7 @@ def test_a_share_of_each_scene_is_set_aside_the_same_every_time():
     _, again = carved(corpus.rows(order), 0.2, seed=3)
     assert set(again.image_names) == set(aside.image_names), "whatever the order of the images"
     assert set(carved(corpus, 0.2, seed=4)[1].image_names) != set(aside.image_names)
-    with pytest.raises(DatasetError, match="too few to set a share"):
+    with pytest.raises(DatasetError, match="too small to set a share"):
         carved(corpus.rows(np.arange(2)), 0.1, seed=0)
 
 
@@ -138,7 +139,7 @@ def test_pictures_of_sets_to_be_scored_are_kept_out(tmp_path, monkeypatch):
         sets=(SetRecipe(name="own"),), keep_out=("scored/train",), cache=str(tmp_path / "cache")
     )
     for _ in range(2):
-        (found,), left_out = training_sets(recipe)
+        (found,), left_out = training_sets(recipe, recipe.sets)
         assert list(found.image_names) == ["0.png", "1.png", "2.png", "4.png"]
         assert left_out == {"own/train | scored/train": 1}
     assert len(calls) == 1, "the second time the list is read"
@@ -449,3 +450,71 @@ def test_images_stand_beside_those_they_are_taken_for():
     arranged = beside_neighbours(np.array([4, 0, 1, 2, 3, 5, 0]), near)
     assert sorted(arranged.tolist()) == [0, 0, 1, 2, 3, 4, 5]
     assert arranged.tolist() == [4, 5, 0, 3, 1, 2, 0]
+
+
+# --- maps of the frozen part
+
+
+def frozen_matcher() -> SmallMatcher:
+    torch.manual_seed(0)
+    matcher = SmallMatcher(SmallOptions(norm=True), ["a"])
+    freeze(matcher, ["patches", "norm"])
+    return matcher
+
+
+def test_maps_are_kept_until_something_they_depend_on_changes(tmp_path, monkeypatch):
+    data, store = coloured_set(40), PixelStore(tmp_path, SIDE)
+    feed = PixelFeed(store, store.rows(data.images, data.image_names), SIDE, AugmentRecipe())
+    matcher, calls = frozen_matcher(), []
+    real = SmallMatcher.lower
+
+    def lower(self, pixels):
+        calls.append(len(pixels))
+        return {name: self.factor * maps for name, maps in real(self, pixels).items()}
+
+    monkeypatch.setattr(SmallMatcher, "lower", lower)
+    monkeypatch.setattr(SmallMatcher, "factor", 1.0, raising=False)
+
+    def maps(views: int = 1, seed: int = 0):
+        calls.clear()
+        place, device = tmp_path / "maps", torch.device("cpu")
+        found = map_feed(matcher, feed, place, views=views, seed=seed, device=device)
+        return np.array(found.columns["patches"]), sum(calls) > 1  # one probe is always made
+
+    first, computed = maps()
+    assert computed and first.shape[:2] == (40, 1)
+    for same in ({}, {"seed": 5}):
+        again, computed = maps(**same)
+        assert not computed and np.array_equal(again, first), "one view, so the seed changes nothing"
+    monkeypatch.setattr(SmallMatcher, "factor", 2.0)
+    other, computed = maps()
+    assert computed and np.allclose(other, 2 * first.astype(np.float32), rtol=1e-2)
+    assert all(maps(views=3, seed=seed)[1] for seed in (0, 1)) and not maps(views=3, seed=1)[1]
+    matcher.norm.running_mean += 1
+    shifted, computed = maps()
+    assert computed and not np.allclose(shifted, first)
+
+
+def test_computing_maps_leaves_the_statistics_of_batch_norms(tmp_path):
+    data, store, matcher = coloured_set(8), PixelStore(tmp_path, SIDE), frozen_matcher()
+    feed = PixelFeed(store, store.rows(data.images, data.image_names), SIDE, AugmentRecipe())
+    before = matcher.norm.running_mean.clone()
+    found = map_feed(matcher.train(), feed, tmp_path, views=1, seed=0, device=torch.device("cpu"))
+    assert torch.equal(matcher.norm.running_mean, before)
+    pixels = torch.from_numpy(np.stack(data.images)).permute(0, 3, 1, 2)
+    expected = matcher.eval().lower(pixels)["patches"].numpy()
+    np.testing.assert_allclose(found.columns["patches"][:, 0], expected, atol=2e-3)
+
+
+def test_a_full_disk_while_maps_are_written_is_said_so(tmp_path, monkeypatch):
+    import landsift.train.images as images_module
+
+    data, store, matcher = coloured_set(8), PixelStore(tmp_path, SIDE), frozen_matcher()
+    feed = PixelFeed(store, store.rows(data.images, data.image_names), SIDE, AugmentRecipe())
+
+    def full(*values: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(images_module.ColumnFolder, "write", full)
+    with pytest.raises(DiskFull, match=r"no space left for maps in .*set data.cache to a folder"):
+        map_feed(matcher, feed, tmp_path, views=1, seed=0, device=torch.device("cpu"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landsift.cli import evaluation, gallery, training
+from landsift.cli import evaluation, gallery, serving, training
 from landsift.cli.show import (
     complain,
     print_cards,
@@ -21,6 +21,8 @@ from landsift.errors import LandsiftError
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 app = typer.Typer(
     name="landsift",
     help="Search satellite and aerial imagery in words.",
@@ -29,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 gallery.register(app)
+serving.register(app)
 evaluation.register(app)
 training.register(app)
 lists = typer.Typer(help="Show what is known by name.", no_args_is_help=True)
@@ -98,8 +101,8 @@ def main() -> None:
     except LandsiftError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
         say("Stopped. What was committed stays; repeat the command to go on.")
         sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(0)  # the reader of our output has seen enough

@@ -193,6 +193,7 @@ def demo(folder: o.DemoFolder = Path("demo")) -> None:
     for path in outcome.files:
         say(f"Wrote {path}.")
     say(f"Now try: landsift search {outcome.gallery} 'a lake between mountains'")
+    say(f"Or in a browser: landsift serve {outcome.gallery}")
 
 
 def _where(bbox: str | None, after: str | None, before: str | None, scene: str | None) -> Where:

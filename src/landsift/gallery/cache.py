@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from landsift.errors import DiskFull, GalleryDamaged
 from landsift.files import ColumnFolder, ColumnSpec
-from landsift.gallery.store import ItemRow, Store
+from landsift.gallery.store import ItemRow, SceneRow, Store
 from landsift.gallery.where import Outlines
 from landsift.index import FlatIndex
 
-__all__ = ["CACHE", "Cache", "open_cache"]
+__all__ = ["CACHE", "Cache", "Snapshot", "open_cache"]
 
 CACHE = "cache"
 _BATCH = 8192
@@ -79,6 +79,21 @@ class Cache:
             vector=b"",
             row=int(self.row[at]),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A gallery as of one commit.
+
+    Attributes:
+        version: Changes when another process commits.
+        cache: Columns over the tiles.
+        ledger: The scenes by key.
+    """
+
+    version: int
+    cache: Cache
+    ledger: dict[int, SceneRow]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -17,27 +17,38 @@ from filelock import FileLock, Timeout
 from landsift.encoders import load_encoder
 from landsift.errors import EncoderMismatch, GalleryBusy, GalleryReadOnly, UsageError
 from landsift.formats import FeatureTable, write_table
-from landsift.gallery.cache import Cache, open_cache
+from landsift.gallery.cache import Cache, Snapshot, open_cache
 from landsift.gallery.checks import complaints
+from landsift.gallery.facts import facts_of_scene, facts_of_tiles
+from landsift.gallery.filtering import searchable
 from landsift.gallery.indexing import IndexProgress, IndexReport, index_sources, signature
+from landsift.gallery.labels import LabelBook
+from landsift.gallery.listing import Orders
+from landsift.gallery.naming import TileName
+from landsift.gallery.probe import LEAST_LABELS, Probe, fit_probe
 from landsift.gallery.query import compose
-from landsift.gallery.reading import read_query_image, read_tile
+from landsift.gallery.reading import cut_tile, draw_map_tile, read_query_image, read_tile, read_upload
 from landsift.gallery.result import TILE_FIELDS, Match, SearchResult
-from landsift.gallery.search import Wish, as_match, searchable
+from landsift.gallery.saved import SavedQueries
+from landsift.gallery.scoring import Scorer
+from landsift.gallery.search import Order, Wish, as_match
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import DATABASE, ItemRow, SceneRow, Store
 from landsift.gallery.where import Where, fits
-from landsift.scenes import SceneProfile, SceneSource, find_sources
+from landsift.scenes import SceneSource, find_sources
 from landsift.types import Encoder, EncoderCard, FloatArray, Pixels
 
 __all__ = ["Gallery"]
 
 _EXPORT_BATCH = 20_000
+_READERS_TURN = 2.0
+"""Seconds that a first look at a gallery may hold the writer's place to save the search cache."""
+_ORDERS_BYTES = 64_000_000
 QueryItem = str | Path | Pixels
 
 
 class Gallery:
-    """An opened gallery.
+    """An opened gallery; any number of threads may read it.
 
     Make one with :meth:`create`, open one with :meth:`open`; use as a context manager or call :meth:`close`.
     """
@@ -46,7 +57,12 @@ class Gallery:
         self.folder = folder
         self._store = store
         self._given_encoder = encoder
-        self._seen: tuple[int, Cache, dict[int, SceneRow]] | None = None
+        self._seen: Snapshot | None = None
+        self._refreshing = RLock()
+        self._orders = Orders(_ORDERS_BYTES)
+        self._scorer = Scorer()
+        self.labels = LabelBook(store)
+        self.saved = SavedQueries(store)
 
     # -- making and opening ------------------------------------------------------------------------------
 
@@ -231,15 +247,22 @@ class Gallery:
         return list(names.values())
 
     @contextmanager
-    def _writing(self, on_wait: Callable[[str], None] | None) -> Iterator[None]:
-        """Hold the one writer's place; a process that dies gives it up."""
+    def _writing(
+        self, on_wait: Callable[[str], None] | None, patience: float = _READERS_TURN
+    ) -> Iterator[None]:
+        """Hold the one writer's place; a process that dies gives it up.
+
+        Args:
+            on_wait: Told that another process writes; then this one waits as long as it takes.
+            patience: Seconds after which that is so.
+        """
         if not self._store.writable:
             raise GalleryReadOnly(
                 f"The gallery {self.folder} cannot be written; mend its permissions or copy it elsewhere"
             )
         lock = FileLock(self.folder / "writer.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout:
             sentence = f"Another process is writing to the gallery {self.folder}"
             if on_wait is None:
@@ -280,38 +303,94 @@ class Gallery:
         Raises:
             UsageError: ``k < 1``, nothing to look for, an empty text, an unknown tile or file.
         """
-        if k < 1:
-            raise UsageError(f"k must be 1 or more, got {k}; ask for at least one match")
-        if overlapping not in ("merge", "keep"):
-            raise UsageError(f"overlapping is 'merge' or 'keep', got {overlapping!r}; choose one")
         texts = [text] if isinstance(text, str) else list(text or ())
-        tiles = [tile for item in like if isinstance(item, str) and (tile := self._tile(item))]
+        own = [item for item in like if isinstance(item, str)]
         wanted = [*self._encode_texts(texts), *(self._vector_of(item) for item in like)]
         unwanted = [self._vector_of(item, or_text=True) for item in unlike]
-        wish = Wish(
-            query=compose(self._rows(wanted), self._rows(unwanted)),
+        return self.rank(
+            compose(self._rows(wanted), self._rows(unwanted)),
             words=_in_words(texts, like, unlike),
             k=k,
-            where=where or Where(),
+            where=where,
             min_score=min_score,
-            merge=overlapping == "merge",
-            without=tiles,
+            overlapping=overlapping,
+            without=own,
         )
-        return wish.fulfil(*self._fresh())
 
-    def _fresh(self) -> tuple[Cache, dict[int, SceneRow]]:
+    def rank(
+        self,
+        query: FloatArray,
+        *,
+        words: str = "",
+        k: int = 10,
+        skip: int = 0,
+        where: Where | None = None,
+        min_score: float | None = None,
+        overlapping: str = "merge",
+        without: Sequence[str] = (),
+        order: Order | None = None,
+    ) -> SearchResult:
+        """Find the tiles that fit a vector best; :meth:`search` for those who have encoded already.
+
+        Args:
+            query: ``(dim,)`` unit vector.
+            words: What it means, for headings.
+            k, where, min_score, overlapping: As :meth:`search` takes them.
+            skip: Leave out so many of the best, for the pages after the first.
+            without: Ids of tiles that are never matches.
+            order: What :meth:`order` gave for this query and these filters; spares the scan.
+
+        Raises:
+            UsageError: ``k < 1``, a negative ``skip``, or another ``overlapping``.
+        """
+        if k < 1:
+            raise UsageError(f"k must be 1 or more, got {k}; ask for at least one match")
+        if skip < 0:
+            raise UsageError(f"skip must be 0 or more, got {skip}; begin with the first match")
+        if overlapping not in ("merge", "keep"):
+            raise UsageError(f"overlapping is 'merge' or 'keep', got {overlapping!r}; choose one")
+        own = [tile for name in without if (tile := self._tile(name))]
+        merge = overlapping == "merge"
+        wish = Wish(query, words, k, where or Where(), min_score, merge, own, skip)
+        seen = self.snapshot()
+        return wish.fulfil(seen.cache, seen.ledger, order)
+
+    def order(self, query: FloatArray, where: Where | None = None) -> Order:
+        """The ranking of all tiles that pass the filters; kept for a while, so that pages cost no scan."""
+        seen, where = self.snapshot(), where or Where()
+        key = (query.tobytes(), where)
+        known = self._orders.get(seen.version, key)
+        if known is None:
+            known = Order.of(seen.cache, seen.ledger, query, where, self._scorer)
+            self._orders.keep(seen.version, key, known)
+        return known
+
+    def snapshot(self) -> Snapshot:
         """The cache and the ledger as of the last commit of any process."""
         version = self._store.data_version()
-        if self._seen is None or self._seen[0] != version:
-            before = None if self._seen is None else self._seen[1]
-            try:
-                with self._writing(None):
-                    cache = open_cache(self._store, self.folder, self.card.dim, save=True, before=before)
-            except (GalleryBusy, GalleryReadOnly):  # then what the cache on disk lacks is kept in memory
-                cache = open_cache(self._store, self.folder, self.card.dim, save=False, before=before)
-            ledger = {scene.key: scene for scene in self._store.scenes() if scene.key is not None}
-            self._seen = (version, cache, ledger)
-        return self._seen[1], self._seen[2]
+        seen = self._seen
+        if seen is None or seen.version != version:
+            with self._refreshing:
+                seen = self._seen
+                if seen is None or seen.version != version:
+                    seen = self._seen = self._refreshed(version, None if seen is None else seen.cache)
+        return seen
+
+    def _refreshed(self, version: int, before: Cache | None) -> Snapshot:
+        # Only the first look brings the folder up to date: who reads on while another process writes must
+        # not take the writer's place, and the writer does it when it has finished.
+        cache = None
+        if before is None:
+            with suppress(GalleryBusy, GalleryReadOnly), self._writing(None, patience=0):
+                cache = open_cache(self._store, self.folder, self.card.dim, save=True)
+        if cache is None:  # what the cache on disk lacks is kept in memory
+            cache = open_cache(self._store, self.folder, self.card.dim, save=False, before=before)
+        ledger = {scene.key: scene for scene in self._store.scenes() if scene.key is not None}
+        return Snapshot(version, cache, ledger)
+
+    def _fresh(self) -> tuple[Cache, dict[int, SceneRow]]:
+        seen = self.snapshot()
+        return seen.cache, seen.ledger
 
     def _rows(self, vectors: Sequence[FloatArray]) -> FloatArray:
         return np.array(vectors, np.float32).reshape(-1, self.card.dim)
@@ -341,17 +420,80 @@ class Gallery:
 
     def _tile(self, tile: str) -> ItemRow | None:
         """The stored tile of an id such as ``harbour-1a2b3c4d_s1_x0_y192``; None if there is none."""
-        scene_id, *place = tile.rsplit("_", 3)
-        if len(place) != 3 or [part[:1] for part in place] != ["s", "x", "y"]:
-            return None
-        try:
-            scale, col, line = float(place[0][1:]), int(place[1][1:]), int(place[2][1:])
-        except ValueError:
-            return None
-        for key, scene in self._fresh()[1].items():
-            if scene.id == scene_id and scene.supersedes is None:
-                return self._store.item_at(key, scale, col, line)
+        name = TileName.parse(tile)
+        if name is not None:
+            for key, scene in self._fresh()[1].items():
+                if scene.id == name.scene and scene.supersedes is None:
+                    return self._store.item_at(key, float(name.scale), name.col, name.line)
         return None
+
+    def tile(self, name: str) -> Match:
+        """A tile by its id.
+
+        Raises:
+            UsageError: No such tile.
+        """
+        item = self._known_tile(name)
+        return as_match(item, self._fresh()[1][item.scene])
+
+    def _known_tile(self, name: str) -> ItemRow:
+        item = self._tile(name)
+        if item is None:
+            raise UsageError(f"There is no tile {name!r} in the gallery; it may have been removed since")
+        return item
+
+    def vectors(self, tiles: Sequence[str]) -> FloatArray:
+        """The unit vectors of tiles, ``(n, dim)`` float32.
+
+        Raises:
+            UsageError: No such tile.
+        """
+        rows = [np.frombuffer(self._known_tile(name).vector, "<f2").astype(np.float32) for name in tiles]
+        return self._rows([row / np.linalg.norm(row) for row in rows])
+
+    def probe(self, topic: str) -> Probe | None:
+        """What the labels of a topic teach; None as long as there are too few.
+
+        Labels of tiles that have been removed since do not count.
+        """
+        labels = [(label.wanted, tile) for label in self.labels.of(topic) if (tile := self._tile(label.tile))]
+        rows = [np.frombuffer(tile.vector, "<f2").astype(np.float32) for _, tile in labels]
+        vectors, wanted = self._rows(rows), np.array([good for good, _ in labels], bool)
+        if min(wanted.sum(), (~wanted).sum()) < LEAST_LABELS:
+            return None
+        return fit_probe(vectors[wanted], vectors[~wanted])
+
+    def cut(self, tile: str) -> bytes:
+        """A tile cut out of its source with all bands and native samples: a GeoTIFF.
+
+        Raises:
+            SceneError: The source cannot be read any more.
+            UsageError: No such tile.
+        """
+        item = self._known_tile(tile)
+        return cut_tile(item, self._fresh()[1][item.scene])
+
+    def draw(self, scene: str, zoom: int, x: int, y: int) -> bytes:
+        """A square of the web map that shows a scene (by its id) as it was indexed: a PNG.
+
+        Raises:
+            SceneError: The source cannot be read any more.
+            UsageError: No such scene or square.
+        """
+        for known in self._fresh()[1].values():
+            if known.id == scene and known.supersedes is None:
+                return draw_map_tile(known, zoom, x, y)
+        raise UsageError(f"There is no scene {scene!r} in the gallery; it may have been removed since")
+
+    def encode_upload(self, data: bytes, most_pixels: int) -> FloatArray:
+        """The unit vector, ``(dim,)``, of an image file that somebody sent.
+
+        Raises:
+            UsageError: It is no image, or has more pixels than allowed.
+            SceneError: It is damaged.
+        """
+        pixels = read_upload(data, self._fresh()[1].values(), most_pixels)
+        return self.encoder.encode_images([pixels])[0]
 
     def read(self, match: Match | str, size: int | None = None) -> Pixels:
         """The pixels of a tile, read from its source with the stretch it was indexed with.
@@ -364,34 +506,18 @@ class Gallery:
             SceneError: The source cannot be read any more.
             UsageError: No such tile.
         """
-        name = match.tile if isinstance(match, Match) else match
-        item = self._tile(name)
-        if item is None:
-            raise UsageError(f"There is no tile {name!r} in the gallery; it may have been removed since")
+        item = self._known_tile(match.tile if isinstance(match, Match) else match)
         return read_tile(item, self._fresh()[1][item.scene], size)
 
     # -- looking after it --------------------------------------------------------------------------------
 
     def info(self) -> dict[str, Any]:
         """What the gallery holds, as plain values."""
-        cache, ledger = self._fresh()
-        states = [scene.state for scene in ledger.values()]
-        starts = [scene.start for scene in ledger.values() if scene.start is not None]
-        stops = [scene.stop for scene in ledger.values() if scene.stop is not None]
-        placed = cache.alive & np.isfinite(cache.outlines.west)
-        outlines = cache.outlines
-        bounds = (outlines.west, outlines.south, outlines.east, outlines.north)
+        facts = facts_of_tiles(*self._fresh())
         return {
             "gallery": str(self.folder),
             "tiles": len(self),
-            "tiles_without_coordinates": int(cache.alive.sum() - placed.sum()),
-            "scenes": {state: states.count(state) for state in ("done", "partial", "failed")},
-            "bounds": [
-                round(float(f(side[placed])), 6) for f, side in zip((min, min, max, max), bounds, strict=True)
-            ]
-            if placed.any()
-            else None,
-            "dates": [_day(min(starts)), _day(max(stops) - 1)] if starts else None,
+            **facts,
             "encoder": {"name": self.card.name, "dim": self.card.dim, "licence": self.card.licence},
             "settings": asdict(IndexSettings.from_json(self._store.meta("settings"))),
             "bytes": sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
@@ -399,7 +525,7 @@ class Gallery:
 
     def scenes(self) -> list[dict[str, Any]]:
         """The ledger as plain values: name, id, state, tiles, date, GSD, bands, stretch, error, source."""
-        return [_facts(scene) for scene in self._store.scenes()]
+        return [facts_of_scene(scene) for scene in self._store.scenes()]
 
     def verify(self) -> list[str]:
         """Check everything; returns what is wrong, one sentence each, or an empty list."""
@@ -438,31 +564,6 @@ class Gallery:
             yield FeatureTable(corners, columns, TILE_FIELDS, embeddings, about if vectors else {})
 
 
-def _facts(scene: SceneRow) -> dict[str, Any]:
-    facts = {
-        "name": scene.name,
-        "id": scene.id,
-        "state": scene.state,
-        "tiles": scene.tiles,
-        "skipped": scene.windows_done - scene.tiles,
-        "date": scene.date,
-        "error": scene.error,
-        "source": scene.href,
-    }
-    if scene.profile is None:
-        return facts
-    profile = SceneProfile.from_json(scene.profile)
-    return facts | {
-        "gsd": profile.gsd,
-        "crs": profile.crs,
-        "size": [profile.width, profile.height],
-        "dtype": profile.dtype,
-        "bands": list(profile.bands),
-        "bands_why": profile.bands_why,
-        "stretch": [list(pair) for pair in profile.stretch],
-    }
-
-
 def _in_words(texts: Sequence[str], like: Sequence[QueryItem], unlike: Sequence[QueryItem]) -> str:
     def named(item: QueryItem) -> str:
         return (
@@ -486,10 +587,6 @@ def _is_gone(scene: SceneRow) -> bool:
 
 def _named(card: EncoderCard) -> str:
     return f"{card.name} ({card.weights_sha256[:8]})"
-
-
-def _day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _cores() -> int:

@@ -24,7 +24,7 @@ import numpy as np
 from landsift.gallery.readers import Cut, Event, Failed, Job, Opened, Reader, Untouched, in_order
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import ItemRow, SceneRow, Store
-from landsift.scenes import SceneProfile, SceneSource, stat_signature
+from landsift.scenes import SceneProfile, SceneSource, keep_environment, stat_signature
 from landsift.types import Encoder, Tile, TimeSpan
 
 __all__ = ["IndexProgress", "IndexReport", "index_sources", "scene_id", "signature"]
@@ -169,7 +169,9 @@ class _Run:
     def go(self, workers: int) -> None:
         """Run to the end."""
         reader = Reader()
-        pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="landsift-read")
+        pool = ThreadPoolExecutor(
+            max(1, workers), thread_name_prefix="landsift-read", initializer=keep_environment
+        )
         try:
             for event in in_order(self._jobs, reader, pool, max(1, workers)):
                 self._take(event)

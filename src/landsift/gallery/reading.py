@@ -8,15 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from landsift.errors import SceneError
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import ItemRow, SceneRow
-from landsift.scenes import Scene, SceneProfile, SceneSource, open_scene
+from landsift.scenes import (
+    Scene,
+    SceneProfile,
+    SceneSource,
+    check_size,
+    cut_window,
+    draw_square,
+    image_suffix,
+    open_scene,
+)
 from landsift.types import Pixels, Window
 
-__all__ = ["read_query_image", "read_tile"]
+__all__ = ["cut_tile", "draw_map_tile", "read_query_image", "read_tile", "read_upload"]
 
 _QUERY_IMAGE_SIDE = 512  # an image given as a query is read no larger than this
 
@@ -34,6 +45,49 @@ def read_tile(item: ItemRow, scene: SceneRow, size: int | None = None) -> Pixels
     source, profile = SceneSource.from_json(scene.source), SceneProfile.from_json(scene.profile)
     with open_scene(source, crs=settings.crs, profile=profile) as opened:
         return opened.read(Window(item.col, item.line, item.width, item.height), shape)[0]
+
+
+def cut_tile(item: ItemRow, scene: SceneRow) -> bytes:
+    """A stored tile cut out of its source with all bands and native samples, as a GeoTIFF.
+
+    Raises:
+        SceneError: The source cannot be read any more.
+    """
+    assert scene.profile is not None
+    source, profile = SceneSource.from_json(scene.source), SceneProfile.from_json(scene.profile)
+    return cut_window(source, profile, Window(item.col, item.line, item.width, item.height))
+
+
+def draw_map_tile(scene: SceneRow, zoom: int, x: int, y: int) -> bytes:
+    """A square of the web map (256 pixels a side) that shows a scene as it was indexed, as PNG.
+
+    Raises:
+        SceneError: The source cannot be read any more.
+        UsageError: There is no such square.
+    """
+    if scene.profile is None:
+        raise SceneError(f"The scene {scene.name} could not be read; index it again")
+    source, profile = SceneSource.from_json(scene.source), SceneProfile.from_json(scene.profile)
+    return draw_square(source, profile, zoom, x, y)
+
+
+def read_upload(data: bytes, ledger: Iterable[SceneRow], most_pixels: int) -> Pixels:
+    """An image that somebody sent: PNG, JPEG, WebP or TIFF; georeferenced ones are stretched like a scene.
+
+    Its bytes decide what it is, so nothing that names other files (a VRT, say) is ever opened.
+
+    Raises:
+        UsageError: Another format, or more pixels than allowed.
+        SceneError: It is damaged.
+    """
+    with TemporaryDirectory(prefix="landsift-upload-") as folder:
+        path = Path(folder) / f"image{image_suffix(data)}"
+        path.write_bytes(data)
+        check_size(path, most_pixels)
+        try:
+            return read_query_image(path, ledger)
+        except SceneError as error:  # its message names a file that the sender never saw
+            raise SceneError("The image cannot be read to its end; save it anew and send that") from error
 
 
 def read_query_image(path: Path, ledger: Iterable[SceneRow]) -> Pixels:

@@ -13,13 +13,86 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landsift.gallery.cache import Cache
+from landsift.gallery.filtering import left_out, searchable
+from landsift.gallery.naming import tile_id
 from landsift.gallery.query import one_per_place
 from landsift.gallery.result import Match, SearchResult
+from landsift.gallery.scoring import ROUNDING, Scorer
 from landsift.gallery.store import ItemRow, SceneRow
 from landsift.gallery.where import Where
+from landsift.index import FlatIndex
 from landsift.types import FloatArray, Window
 
-__all__ = ["Wish", "as_match", "searchable", "tile_id"]
+__all__ = ["Order", "Wish", "as_match"]
+
+
+_FEW = 8192  # so many rows are scored sooner alone than together with others
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """The ranking of all tiles that pass the filters: how many score what, and the order as far as needed.
+
+    Attributes:
+        cache, query, mask: What was ranked; a mask of None means all rows.
+        searched: How many passed.
+        scores: ``(n,)`` float32 of every row up to rounding, ``-inf`` where the mask is False.
+    """
+
+    cache: Cache
+    query: FloatArray
+    mask: NDArray[np.bool_] | None
+    searched: int
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, cache: Cache, ledger: Mapping[int, SceneRow], query: FloatArray, where: Where, scorer: Scorer
+    ) -> Order:
+        """Score all tiles that pass."""
+        mask = searchable(cache, ledger, where)
+        searched = len(cache.row) if mask is None else int(np.count_nonzero(mask))
+        if searched > _FEW:
+            scores = scorer.scores([piece["vectors"] for piece in cache.held.pieces], query)
+            if mask is not None:
+                scores = np.where(mask, scores, np.float32(-np.inf))
+            return cls(cache, query, mask, searched, scores)
+        scores = np.full(len(cache.row), -np.inf, np.float32)
+        if searched:
+            hits = cache.index.search(query[None, :], searched, mask)
+            scores[hits.rows[0]] = hits.scores[0]
+        return cls(cache, query, mask, searched, scores)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.scores.nbytes + (0 if self.mask is None else self.mask.nbytes)
+
+    def head(self, depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Positions and exact scores of the ``depth`` best, equal ones in row order.
+
+        The known scores leave out what cannot be among them; the exact search orders the rest.
+        """
+        depth = min(depth, self.searched)
+        if depth == 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        if depth == self.searched:
+            hits = self.cache.index.search(self.query[None, :], depth, self.mask)
+            return hits.rows[0], hits.scores[0]
+        least = np.partition(self.scores, len(self.scores) - depth)[len(self.scores) - depth]
+        near = np.flatnonzero(self.scores >= least - ROUNDING)
+        few = FlatIndex(self.cache.index.dim)
+        few.add(self.cache.index.vectors(near))
+        hits = few.search(self.query[None, :], depth)
+        return near[hits.rows[0]], hits.scores[0]
+
+    def reaching(self, least: float) -> int:
+        """How many tiles score at least this."""
+        return int(np.count_nonzero(self.scores >= np.float32(least)))
+
+    def passed(self) -> NDArray[np.float32]:
+        """The scores of the tiles that passed, in row order: ``(searched,)``."""
+        return self.scores if self.mask is None else self.scores[self.mask]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +107,7 @@ class Wish:
         min_score: Least score of a match; None for any.
         merge: One match a place instead of every overlapping tile.
         without: Tiles that are never matches, nor are, with ``merge``, those overlapping them.
+        skip: How many of the best matches to leave out, for the pages after the first.
     """
 
     query: FloatArray
@@ -43,74 +117,77 @@ class Wish:
     min_score: float | None = None
     merge: bool = True
     without: Sequence[ItemRow] = ()
+    skip: int = 0
 
-    def fulfil(self, cache: Cache, ledger: Mapping[int, SceneRow]) -> SearchResult:
-        """Search."""
+    def fulfil(
+        self, cache: Cache, ledger: Mapping[int, SceneRow], order: Order | None = None
+    ) -> SearchResult:
+        """Search.
+
+        Args:
+            cache, ledger: Of one moment.
+            order: What :meth:`Order.of` gave for this query and these filters; None scans for the head only.
+        """
         began = time.perf_counter()
-        mask = searchable(cache, ledger, self.where)
-        searched = len(cache.row) if mask is None else int(np.count_nonzero(mask))
-        depth = min(searched, max(64, 4 * self.k) if self.merge else self.k + len(self.without))
+        mask = searchable(cache, ledger, self.where) if order is None else None
+        if order is not None:
+            searched = order.searched
+        else:
+            searched = len(cache.row) if mask is None else int(np.count_nonzero(mask))
+        wanted = self.skip + self.k
+        depth = min(searched, max(64, 4 * wanted) if self.merge else wanted + len(self.without))
         while True:
-            head = _Head.fetch(cache, self.query, depth, mask)
-            picked = self._pick(head)
-            if len(picked) == self.k or depth >= searched:
+            head = _Head.fetch(cache, self.query, depth, mask) if order is None else _Head.of(order, depth)
+            picked = self._pick(cache, head, wanted)
+            if len(picked) == wanted or depth >= searched or self._is_below(head):
                 break
             depth = min(searched, depth * 4)
         matches = []
-        for rank, place in enumerate(picked, 1):
+        for rank, place in enumerate(picked[self.skip :].tolist(), self.skip + 1):
             score = float(head.scores[place])
             if self.min_score is not None and score < self.min_score:
                 break
-            percentile = 100.0 * (searched - int(place)) / searched
-            item = head.items[place]
+            percentile = 100.0 * (searched - place) / searched
+            item = cache.items([head.rows[place]])[0]
             matches.append(as_match(item, ledger[item.scene], rank, score, percentile))
-        notes = _left_out(self.where, cache, ledger)
+        notes = left_out(self.where, cache, ledger)
         seconds = time.perf_counter() - began
         return SearchResult(tuple(matches), self.words, searched, int(cache.alive.sum()), seconds, notes)
 
-    def _pick(self, head: _Head) -> NDArray[np.int64]:
+    def _is_below(self, head: _Head) -> bool:
+        """Whether the ranking has come to tiles that score too little."""
+        return self.min_score is not None and len(head.scores) > 0 and head.scores[-1] < self.min_score
+
+    def _pick(self, cache: Cache, head: _Head, wanted: int) -> NDArray[np.int64]:
         """Positions in the ranking's head that become matches."""
-        own = {item.row for item in self.without}
         if not self.merge:
-            return np.array(
-                [p for p, item in enumerate(head.items) if item.row not in own][: self.k], np.int64
-            )
-        together = [*self.without, *head.items]
-        scene = np.array([item.scene for item in together], np.int64)
-        boxes = [(i.col, i.line, i.col + i.width, i.line + i.height) for i in together]
+            own = [item.row for item in self.without if item.row is not None]
+            return np.flatnonzero(~np.isin(cache.row[head.rows], own))[:wanted]
         lead = len(self.without)
-        return one_per_place(scene, np.array(boxes, np.int64).reshape(-1, 4), self.k, lead=lead) - lead
+        scene = np.concatenate([[item.scene for item in self.without], cache.scene[head.rows]])
+        given = [(item.col, item.line, item.width, item.height) for item in self.without]
+        boxes = np.concatenate([np.array(given, np.int64).reshape(-1, 4), cache.window[head.rows]])
+        boxes[:, 2:] += boxes[:, :2]
+        return one_per_place(scene.astype(np.int64), boxes, wanted, lead=lead) - lead
 
 
 @dataclass(frozen=True, eq=False)
 class _Head:
-    """The first tiles of a ranking."""
+    """The first tiles of a ranking: positions in the cache, and scores."""
 
-    items: list[ItemRow]
+    rows: NDArray[np.integer]
     scores: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, order: Order, depth: int) -> _Head:
+        return cls(*order.head(depth))
 
     @classmethod
     def fetch(cls, cache: Cache, query: FloatArray, depth: int, mask: NDArray[np.bool_] | None) -> _Head:
         if depth == 0:
-            return cls([], np.empty(0, np.float32))
+            return cls(np.empty(0, np.int64), np.empty(0, np.float32))
         hits = cache.index.search(query[None, :], depth, mask)
-        return cls(cache.items(hits.rows[0]), hits.scores[0])
-
-
-def searchable(cache: Cache, ledger: Mapping[int, SceneRow], where: Where) -> NDArray[np.bool_] | None:
-    """The rows to search; None means all.
-
-    Left out are deleted tiles, and those of a scene's new version that is not finished yet.
-    """
-    shown = [scene for scene in ledger.values() if scene.supersedes is None]
-    if not where and len(shown) == len(ledger):
-        return None if cache.alive.all() else cache.alive
-    return where.mask(cache.scene, cache.outlines, where.scenes(shown)) & cache.alive
-
-
-def tile_id(item: ItemRow, scene: SceneRow) -> str:
-    """The name of a tile, such as ``harbour-1a2b3c4d_s1_x0_y192``: scene, scale and upper-left pixel."""
-    return f"{scene.id}_s{item.scale:g}_x{item.col}_y{item.line}"
+        return cls(hits.rows[0], hits.scores[0])
 
 
 def as_match(
@@ -131,17 +208,3 @@ def as_match(
         valid=item.valid,
         corners=None if item.corners is None else np.frombuffer(item.corners, "<f8").reshape(4, 2),
     )
-
-
-def _left_out(where: Where, cache: Cache, ledger: Mapping[int, SceneRow]) -> tuple[str, ...]:
-    """What a filter could not judge, in sentences."""
-    notes = []
-    if where.box is not None:
-        lost = int((cache.alive & np.isnan(cache.outlines.west)).sum())
-        if lost:
-            notes.append(f"{lost} tiles without coordinates were left out by the box.")
-    if where.after is not None or where.before is not None:
-        dateless = sum(scene.start is None and scene.state != "failed" for scene in ledger.values())
-        if dateless:
-            notes.append(f"{dateless} scenes without a date were left out by the date filter.")
-    return tuple(notes)

@@ -1,19 +1,21 @@
-"""Which tiles a search looks at: box, dates and scene, as one exact mask over the cache's rows.
+"""Which tiles a search looks at: what can be asked, and the box, dates and scene as an exact mask.
 
-Pure numpy over the columns; knows no database and no index. A box is tested against the tile's true outline
+Pure numpy over columns; knows no database and no index. A box is tested against the tile's true outline
 (a convex quadrilateral), not its bounding rectangle, so a rotated tile that only nears the box is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from landsift.errors import UsageError
+from landsift.gallery.conditions import Condition
 from landsift.gallery.store import SceneRow
 from landsift.types import TimeSpan
 
@@ -44,13 +46,18 @@ class Outlines:
 
 @dataclass(frozen=True)
 class Where:
-    """Filters; all that are given must hold.
+    """Filters; all that are given must hold. :meth:`mask` judges the box; the rest of the row filters are
+    judged in :mod:`landsift.gallery.filtering`.
 
     Attributes:
         box: West, south, east, north in degrees WGS84. West greater than east means across the antimeridian.
         after: Acquired on or after this date.
         before: Acquired on or before this date.
         scene: Name, id or glob (``*``, ``?``, ``[...]``) of the scenes to search.
+        intersects: A geometry in longitude and latitude that tiles must touch.
+        ids: Names of the only tiles to search.
+        condition: What must hold of a tile's properties.
+        rows: Only tiles stored after the first and up to the second of these row numbers.
 
     A tile whose scene has no date never passes a date filter; one without coordinates never passes a box.
     A date known only to the year or month passes if any of it lies in the asked range.
@@ -60,17 +67,23 @@ class Where:
     after: TimeSpan | None = None
     before: TimeSpan | None = None
     scene: str | None = None
+    intersects: shapely.Geometry | None = None
+    ids: tuple[str, ...] | None = None
+    condition: Condition | None = None
+    rows: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.box is not None:
             _check_box(self.box)
+        if self.intersects is not None:
+            _check_geometry(self.intersects)
         if self.after and self.before and self.after.start >= self.before.end:
             raise UsageError(
                 f"No date lies after {self.after.text} and before {self.before.text}; swap the two"
             )
 
     def __bool__(self) -> bool:
-        return any(part is not None for part in (self.box, self.after, self.before, self.scene))
+        return any(getattr(self, field.name) is not None for field in fields(self))
 
     def scenes(self, ledger: Sequence[SceneRow]) -> set[int]:
         """Keys of the scenes that may hold a match, judged by name and date."""
@@ -166,3 +179,12 @@ def _check_box(box: tuple[float, float, float, float]) -> None:
         raise UsageError(
             f"Longitudes lie between -180 and 180, got {west} and {east}; give W,S,E,N in degrees"
         )
+
+
+def _check_geometry(geometry: shapely.Geometry) -> None:
+    if shapely.is_empty(geometry) or not shapely.is_valid(geometry):
+        why = "it is empty" if shapely.is_empty(geometry) else shapely.is_valid_reason(geometry)
+        raise UsageError(f"The area to search cannot be used ({why}); draw it anew")
+    west, south, east, north = shapely.bounds(geometry)
+    if south < -90 or north > 90 or west < -360 or east > 360:
+        raise UsageError("The area to search lies off the Earth; give longitude, latitude in degrees")

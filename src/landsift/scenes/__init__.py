@@ -16,8 +16,13 @@ _PUBLIC = {
     "SceneSource": "sources",
     "TilePlan": "tiling",
     "TilingOptions": "tiling",
+    "check_size": "uploads",
     "content_hash": "sources",
+    "cut_window": "chips",
+    "draw_square": "webmap",
     "find_sources": "finding",
+    "image_suffix": "uploads",
+    "keep_environment": "gdal",
     "open_scene": "raster",
     "plan": "tiling",
     "stat_signature": "sources",
@@ -37,7 +42,9 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from landsift.scenes.chips import cut_window as cut_window
     from landsift.scenes.finding import find_sources as find_sources
+    from landsift.scenes.gdal import keep_environment as keep_environment
     from landsift.scenes.profile import SceneProfile as SceneProfile
     from landsift.scenes.raster import Scene as Scene
     from landsift.scenes.raster import open_scene as open_scene
@@ -48,3 +55,6 @@ if TYPE_CHECKING:
     from landsift.scenes.tiling import TilePlan as TilePlan
     from landsift.scenes.tiling import TilingOptions as TilingOptions
     from landsift.scenes.tiling import plan as plan
+    from landsift.scenes.uploads import check_size as check_size
+    from landsift.scenes.uploads import image_suffix as image_suffix
+    from landsift.scenes.webmap import draw_square as draw_square

@@ -22,7 +22,7 @@ from rasterio.session import DummySession
 from landsift.errors import SceneError
 from landsift.scenes.sources import is_local, is_network
 
-__all__ = ["RasterFile", "reading"]
+__all__ = ["RasterFile", "keep_environment", "reading"]
 
 # Enough that the blocks of a tile row stay decoded until the next row, of any scene read in strips; GDAL's
 # own default is a share of the machine's memory, which is no bound at all on a large one.
@@ -46,6 +46,15 @@ def _bound_the_cache() -> None:
     """Set the size of GDAL's block cache once per process, unless the user has."""
     if "GDAL_CACHEMAX" not in os.environ:
         set_gdal_config("GDAL_CACHEMAX", _CACHE_BYTES)
+
+
+def keep_environment() -> None:
+    """Give this thread a GDAL environment for as long as it lives.
+
+    For threads that read many small scenes: an access outside any environment makes one, which looks for
+    GDAL's data files on disk each time. Not for threads of others, whose own settings it would hide.
+    """
+    rasterio.Env(session=DummySession()).__enter__()
 
 
 @contextmanager

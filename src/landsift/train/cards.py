@@ -67,6 +67,13 @@ def card_fields(
         "citation": recipe.output.citation,
         "trained_on": list(facts.trained_on),
         "scores": {name: dict(values) for name, values in scores.items()},
+        "data": {
+            "images": facts.images,
+            "captions": facts.captions,
+            "set_aside": facts.set_aside,
+            "chosen_by": list(facts.chosen_by),
+            "left_out": dict(facts.left_out),
+        },
         "recipe": {"hash": recipe_hash(recipe), "method": recipe.model.name, "seed": recipe.loop.seed},
         "provenance": _flat(facts.provenance),
     }
@@ -119,7 +126,7 @@ def _scores(reports: Mapping[str, CaptionSetReport]) -> list[str]:
     if not reports:
         return ["It was not validated: these are the weights of the last pass."]
     lines = [
-        "Recall in percent with 95 % intervals, on the sets that chose the weights; no test split was seen.",
+        "Recall in percent with 95 % intervals, on the sets that chose the weights; a test may give less.",
         "",
     ]
     lines += [f"| set | {' | '.join(_SHOWN)} |", "|---" * (1 + len(_SHOWN)) + "|"]

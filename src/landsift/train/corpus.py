@@ -180,7 +180,7 @@ def carved(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, RetrievalSe
         aside += rng.permutation(rows)[: round(share * len(rows))].tolist()
     if not aside or len(aside) == len(corpus):
         raise DatasetError(
-            f"{len(corpus)} images are too few to set a share of {share} aside; name sets under "
+            f"A training set of {len(corpus)} is too small to set a share of {share} aside; name sets under "
             f"[validation], or set validation.share to 0."
         )
     chosen = np.sort(np.array(aside, np.int64))

@@ -14,15 +14,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from landsift.encoders.cards import CARD_NAME, read_card
 from landsift.errors import TrainingError
 from landsift.files import replace_file
 from landsift.metrics import CaptionSetReport
-from landsift.models.checkpoint import read_matcher, write_matcher
+from landsift.models.checkpoint import read_matcher
 from landsift.models.matcher import Matcher
 from landsift.models.registry import full_options
 from landsift.provenance import provenance
 from landsift.train.cards import PAGE_NAME, Facts, card_fields, write_card, write_page
 from landsift.train.feeding import Feeder
+from landsift.train.folders import recover
 from landsift.train.gathering import Processes
 from landsift.train.objective import Objective, full_table
 from landsift.train.pixels import Progress
@@ -163,9 +165,7 @@ def _fit(
     if resume:
         trainer.resume()
     stopped = trainer.train()
-    result = _finished(trainer, recipe, facts, sets, stopped, device, processes)
-    processes.leave()
-    return result
+    return _finished(trainer, recipe, facts, sets, stopped, device, processes)
 
 
 def _claim(folder: Path, recipe: Recipe, resume: bool, processes: Processes) -> None:
@@ -186,6 +186,8 @@ def _claim(folder: Path, recipe: Recipe, resume: bool, processes: Processes) -> 
 
 
 def _complaint(folder: Path, kept: Path, recipe: Recipe, resume: bool) -> str | None:
+    for name in (BEST, LAST):
+        recover(folder / name)
     if not (folder / LAST).is_dir() and not (folder / BEST).is_dir():
         return None
     if not resume:
@@ -246,11 +248,13 @@ def _finished(
         matcher = read_matcher(best).to(device)
         reports = {found.title: full_report(matcher, found, device) for found in sets}
         scores = {title: _rounded(report) for title, report in reports.items()}
-        table = write_matcher(best, matcher, recipe.model.name, recipe.model.options)
+        # The weights stay as they are, so the entries of their files are taken over.
+        table = read_card(best / CARD_NAME).extra["files"]
         write_card(best, card_fields(recipe, matcher, facts, scores), table)
         replace_file(best / RECIPE_FILE, recipe_text(recipe).encode())
         for path in (trainer.folder / PAGE_NAME, best / PAGE_NAME):
             write_page(path, recipe, facts, reports, position.history, position.best_epoch)
+    reports = processes.told(reports)
     return FitResult(
         trainer.folder,
         best,

@@ -1,4 +1,4 @@
-"""Folders that are whole or absent: written beside their place, then put there.
+"""Folders that are whole or absent: written beside their place, then put there; full disks told of.
 
 Knows nothing of what is in them.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from landsift.errors import DiskFull
 
-__all__ = ["recover", "replace_folder"]
+__all__ = ["full_disk_told", "recover", "replace_folder"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -32,22 +33,39 @@ def replace_folder(path: Path, fill: Callable[[Path], object]) -> None:
     new, old = _beside(path, "new"), _beside(path, "old")
     shutil.rmtree(new, ignore_errors=True)
     try:
-        new.mkdir(parents=True)
-        fill(new)
-        _to_disk(new)
-    except (OSError, SafetensorError) as error:
+        with full_disk_told(
+            f"to write {path}", "free some and go on with --resume: what was written before stays"
+        ):
+            new.mkdir(parents=True)
+            fill(new)
+            _to_disk(new)
+    except Exception:
         shutil.rmtree(new, ignore_errors=True)
-        if _is_full(error):
-            raise DiskFull(
-                f"There is no space left to write {path}; free some and go on with --resume: "
-                f"what was written before stays"
-            ) from error
         raise
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def full_disk_told(what: str, remedy: str) -> Iterator[None]:
+    """Say in one sentence that a disk is full, whoever found out.
+
+    Args:
+        what: The space was wanted for, such as ``to write FILE``.
+        remedy: What to do about it.
+
+    Raises:
+        DiskFull: No space left.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not _is_full(error):
+            raise
+        raise DiskFull(f"There is no space left {what}; {remedy}") from error
 
 
 def recover(path: Path) -> None:

@@ -7,9 +7,11 @@ and each computes the whole loss; the gradient of the joint batch comes back thr
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -19,6 +21,9 @@ from torch import Tensor
 from landsift.models.features import Features, lengthened
 
 __all__ = ["Processes", "gathered"]
+
+_PATIENCE = timedelta(hours=12)
+"""Others wait so long while the first one decodes a data set; if it dies, torchrun ends them at once."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,12 @@ class Processes:
             return cls(dist.get_rank(), dist.get_world_size())
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        if device.type == "cuda":
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        back_end = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(back_end, timeout=_PATIENCE)
+        # Not at the end of a run: a group can be joined but once, and another run may follow.
+        atexit.register(_leave)
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
@@ -81,10 +91,11 @@ class Processes:
             gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
             place += gradient.numel()
 
-    def leave(self) -> None:
-        """Part from the other processes."""
-        if self.count > 1 and dist.is_initialized():
-            dist.destroy_process_group()
+
+def _leave() -> None:
+    """Part from the other processes, unless somebody did already."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def gathered(features: Features, processes: Processes) -> Features:

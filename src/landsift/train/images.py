@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from landsift.files import ColumnFolder
 from landsift.models.features import Features
 from landsift.models.matcher import Matcher, SplitMatcher
 from landsift.train.augment import Draws, changed, draw, plain
-from landsift.train.pixels import PixelStore, Progress
+from landsift.train.folders import full_disk_told
+from landsift.train.pixels import OTHER_DISK, PixelStore, Progress
 from landsift.train.recipe import AugmentRecipe
 from landsift.types import IntArray, Pixels
 
@@ -155,7 +157,7 @@ def map_feed(
     """Compute the frozen part for ``views`` views of each image, or read it from where it was kept.
 
     Args:
-        matcher: Whose lower part is frozen.
+        matcher: Whose lower part is frozen; left in ``eval`` mode.
         feed: The images.
         folder: Where maps are kept; a computation that was stopped goes on where it was.
         views: The first is the image as it is, the others are changed.
@@ -165,19 +167,23 @@ def map_feed(
 
     Raises:
         UsageError: The method has no lower part, or it is not frozen.
+        DiskFull: No space left.
     """
-    lower, shapes = _frozen_lower(matcher, feed.size, device)
-    key = _key_of(matcher, feed, views, seed, shapes)
+    matcher.eval()
+    lower, probe = _frozen_lower(matcher, feed.size, device)
+    key = _key_of(matcher, feed, views, seed, probe)
     place = folder / f"maps-{key}"
-    note = {"key": key}
-    done = _rows_there(place)
-    for first in range(done, len(feed), _MAPS_AT_ONCE):
-        rows = np.arange(first, min(first + _MAPS_AT_ONCE, len(feed)))
-        found = _maps(lower, feed, rows, views, seed, device)
-        spec = {name: ("<f2", column.shape[1:]) for name, column in found.items()}
-        (ColumnFolder.append if first else ColumnFolder.write)(place, spec, [found], note)
-        if progress:
-            progress("computing the frozen part", int(rows[-1]) + 1, len(feed))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.with_suffix(".lock")):
+        done = _rows_there(place)
+        for first in range(done, len(feed), _MAPS_AT_ONCE):
+            rows = np.arange(first, min(first + _MAPS_AT_ONCE, len(feed)))
+            found = _maps(lower, feed, rows, views, seed, device)
+            spec = {name: ("<f2", column.shape[1:]) for name, column in found.items()}
+            with full_disk_told(f"for maps in {place}", OTHER_DISK):
+                (ColumnFolder.append if first else ColumnFolder.write)(place, spec, [found], {"key": key})
+            if progress:
+                progress("computing the frozen part", int(rows[-1]) + 1, len(feed))
     return MapFeed(ColumnFolder(place).columns)
 
 
@@ -188,33 +194,34 @@ def _rows_there(place: Path) -> int:
         return 0
 
 
-_Shapes: TypeAlias = dict[str, tuple[int, ...]]
-
-
 def _frozen_lower(
     matcher: Matcher, size: int, device: torch.device
-) -> tuple[Callable[[Tensor], dict[str, Tensor]], _Shapes]:
-    """The lower part, and the shape of each map it gives."""
+) -> tuple[Callable[[Tensor], dict[str, Tensor]], dict[str, Tensor]]:
+    """The lower part, and what it makes of a picture that is always the same."""
     split = _split(matcher)
-    probe = split.lower(torch.zeros(1, 3, size, size, device=device))
+    ramp = torch.arange(3 * size * size, device=device).view(1, 3, size, size) % 251
+    probe = split.lower(ramp.float())
     if any(tensor.requires_grad for tensor in probe.values()):
         raise UsageError(
             "data.maps needs the lower part of the image tower to be frozen; name it under model.freeze, "
             "or set data.maps to false."
         )
-    return split.lower, {name: tuple(tensor.shape[1:]) for name, tensor in probe.items()}
+    return split.lower, probe
 
 
-def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int, shapes: _Shapes) -> str:
-    """A hash over all that the maps depend on: frozen weights, what they give, pictures, changes."""
+def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int, probe: Mapping[str, Tensor]) -> str:
+    """A hash over all that the maps depend on: frozen weights, what they give, pictures, changes.
+
+    Statistics of batch norms, a method's options, where it is cut: all show in what the frozen part makes of
+    one picture, so methods that share that part share its maps.
+    """
     digest = hashlib.sha256()
-    for name, parameter in matcher.named_parameters():
-        if not parameter.requires_grad:
-            digest.update(name.encode())
-            digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
-    recipe = asdict(feed.recipe) if views > 1 else {}
-    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, views, seed]
-    facts += [sorted(recipe.items()), sorted(shapes.items())]
+    frozen = {name: tensor for name, tensor in matcher.named_parameters() if not tensor.requires_grad}
+    for name, tensor in (*frozen.items(), *sorted(probe.items())):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().astype("<f2").tobytes())
+    changes = [views, seed, sorted(asdict(feed.recipe).items())] if views > 1 else [views]
+    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, *changes]
     digest.update(repr(facts).encode())
     return digest.hexdigest()[:16]
 

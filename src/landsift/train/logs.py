@@ -53,18 +53,19 @@ class EventLog:
 
     Args:
         folder: Of the events; None writes none.
+        step: Where the run goes on; what an interrupted run noted after it no longer counts.
 
     Raises:
         MissingDependency: TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, step: int = 0) -> None:
         self._writer: Any = None
         if folder is not None:
             need("tensorboard", extra="train")
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(folder))
+            self._writer = SummaryWriter(str(folder), purge_step=step or None)
 
     def add(self, values: Mapping[str, float], step: int) -> None:
         """Note values at a step."""

@@ -6,7 +6,6 @@ build that was stopped goes on where it was. Knows the data room; no models.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections import deque
@@ -22,14 +21,18 @@ from filelock import FileLock
 from landsift.data import read_image
 from landsift.data.load import some
 from landsift.encoders.pixels import resize_square
-from landsift.errors import DatasetError, DiskFull, GalleryDamaged
+from landsift.errors import DatasetError, GalleryDamaged
 from landsift.files import ColumnFolder
+from landsift.train.folders import full_disk_told
 from landsift.types import IntArray, Pixels
 
-__all__ = ["PixelStore", "Progress"]
+__all__ = ["OTHER_DISK", "PixelStore", "Progress"]
 
 Progress = Callable[[str, int, int], None]
 """Told what is being prepared, how many are done and how many there are."""
+
+OTHER_DISK = "free some, or set data.cache to a folder on another disk"
+"""What to do when the disk with computed things is full."""
 
 _AT_ONCE = 256
 _COLUMN = "pixels"
@@ -149,7 +152,7 @@ class PixelStore:
             listed = some([name for name, _ in complaints])
             raise DatasetError(
                 f"{listed} of the training data cannot be read, the first because: "
-                f"{complaints[0][1].rstrip('.')}; replace the files or leave them out of the set"
+                f"{_reason(complaints[0][1])}; replace the files or leave them out of the set"
             )
 
     def _append(self, squares: Sequence[_Square]) -> None:
@@ -160,16 +163,14 @@ class PixelStore:
         spec = {_COLUMN: ("|u1", (self.size, self.size, 3))}
         batch = {_COLUMN: np.stack([square.pixels for square in squares if square.pixels is not None])}
         write = ColumnFolder.write if self._columns is None else ColumnFolder.append
-        try:
+        with full_disk_told(f"for decoded images in {self._folder}", OTHER_DISK):
             write(self._folder, spec, [batch], note)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise DiskFull(
-                f"There is no space left for decoded images in {self._folder}; free some, or set data.cache "
-                f"to a folder on another disk"
-            ) from error
         self._columns = ColumnFolder(self._folder)
+
+
+def _reason(complaint: str) -> str:
+    """What a sentence says before its remedy."""
+    return (complaint.rpartition("; ")[0] or complaint).rstrip(".")
 
 
 def _key(image: Any) -> str:

@@ -64,7 +64,7 @@ class Gathered:
         """
         left_out: dict[str, int] = {}
         if train is None:
-            found, left_out = training_sets(recipe.data)
+            found, left_out = training_sets(recipe.data, recipe.data.sets)
             weights = [row.weight for row in recipe.data.sets]
         else:
             found, weights = list(train), _given_weights(recipe.data.sets, len(train))
@@ -76,11 +76,18 @@ class Gathered:
             corpus, part = carved(corpus, recipe.validation.share, recipe.validation.seed)
             judged, aside = [part], len(part.images)
         for data in judged:
+            if data.split == "test":
+                raise UsageError(
+                    f"Weights are not chosen on a test split ({data.name}); pass the val split instead."
+                )
             if not len(data.captions):
                 raise UsageError(
                     f"{data.name}/{data.split} has no captions to validate by; choose another set."
                 )
-        unpaired = images_of(load_sets(recipe.data.unpaired)) if recipe.data.unpaired else None
+        unpaired = None
+        if recipe.data.unpaired:
+            bare, more_left_out = training_sets(recipe.data, recipe.data.unpaired)
+            unpaired, left_out = images_of(bare), {**left_out, **more_left_out}
         return cls(corpus, unpaired, tuple(judged), left_out, aside)
 
 

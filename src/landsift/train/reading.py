@@ -23,6 +23,8 @@ from landsift.train.recipe import Recipe
 __all__ = ["differences", "list_recipes", "read_recipe", "recipe_hash", "recipe_of", "recipe_text"]
 
 _NOT_IN_HASH = ("name", "description", "output")
+_NOT_IN_DATA = ("cache",)
+"""Where computed things lie changes nothing in the weights either."""
 
 
 def list_recipes() -> dict[str, str]:
@@ -80,21 +82,23 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """16 hexadecimal digits over all that can change the weights: not over names and output."""
-    kept = {key: value for key, value in asdict(recipe).items() if key not in _NOT_IN_HASH}
+    """16 hexadecimal digits over all that can change the weights: not over names, output and the cache."""
+    kept = _deciding(recipe)
     text = json.dumps(kept, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def differences(first: Recipe, second: Recipe) -> list[str]:
-    """Names of the fields in which two recipes differ, ``table.key`` each, names and output left out."""
-    one, other = (_flat(asdict(recipe)) for recipe in (first, second))
+    """Names of the fields that decide the weights and differ, ``table.key`` each."""
+    one, other = (_flat(_deciding(recipe)) for recipe in (first, second))
     names = sorted(one.keys() | other.keys())
-    return [
-        name
-        for name in names
-        if name.partition(".")[0] not in _NOT_IN_HASH and one.get(name) != other.get(name)
-    ]
+    return [name for name in names if one.get(name) != other.get(name)]
+
+
+def _deciding(recipe: Recipe) -> dict[str, Any]:
+    """All that can change the weights, as plain values."""
+    kept = {key: value for key, value in asdict(recipe).items() if key not in _NOT_IN_HASH}
+    return kept | {"data": {key: value for key, value in kept["data"].items() if key not in _NOT_IN_DATA}}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -89,8 +89,12 @@ def _root_of(row: SetRecipe) -> Path:
     )
 
 
-def training_sets(recipe: DataRecipe) -> tuple[list[RetrievalSet], dict[str, int]]:
-    """The training sets without the pictures of the sets that are to be scored.
+def training_sets(recipe: DataRecipe, rows: Sequence[SetRecipe]) -> tuple[list[RetrievalSet], dict[str, int]]:
+    """Some of a recipe's sets without the pictures of the sets that are to be scored.
+
+    Args:
+        recipe: Says which those are, and where comparisons are kept.
+        rows: The sets.
 
     Returns:
         The sets, and how many images of each pair ``trained | scored`` were left out.
@@ -101,7 +105,7 @@ def training_sets(recipe: DataRecipe) -> tuple[list[RetrievalSet], dict[str, int
     scored = [load_set(_row_of(name)) for name in recipe.keep_out]
     left_out: dict[str, int] = {}
     found: list[RetrievalSet] = []
-    for trained in load_sets(recipe.sets):
+    for trained in load_sets(rows):
         rest = trained
         for other in scored:
             listed = _overlap_list(other, rest, cache_folder(recipe.cache) / "overlap")

@@ -24,7 +24,7 @@ from landsift.models.checkpoint import write_matcher
 from landsift.models.matcher import Matcher
 from landsift.train.cards import Facts, card_fields, write_card
 from landsift.train.feeding import Feeder
-from landsift.train.folders import recover, replace_folder
+from landsift.train.folders import replace_folder
 from landsift.train.gathering import Processes
 from landsift.train.logs import METRICS_FILE, EventLog, write_metrics
 from landsift.train.memory import Memory
@@ -39,6 +39,8 @@ from landsift.train.validating import ValidationSet, mean_recall
 __all__ = ["BEST", "LAST", "Trainer", "TrainingProgress"]
 
 BEST, LAST = "best", "last"
+_BEGINNING = 1
+"""Tells the random numbers at the beginning of a pass from those of a step."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,7 @@ class Trainer:
         hard = recipe.data.sampling == "hard"
         self._memory = Memory(len(feeder.data.corpus), matcher.dim) if hard else None
         self._near: Any = None
-        self._events = EventLog(
-            folder / "events" if recipe.output.tensorboard and self.processes.first else None
-        )
+        self._events = EventLog(None)
         self._saved = time.monotonic()
         self._scores: Mapping[str, float] = {}
 
@@ -144,6 +144,8 @@ class Trainer:
             DiskFull: A checkpoint could not be written; the one before stays.
         """
         epochs = self.recipe.loop.epochs
+        if self.recipe.output.tensorboard and self.processes.first:
+            self._events = EventLog(self.folder / "events", self.position.step + 1)
         while self.position.epoch < epochs and not self._waited_enough():
             self._pass()
         if self.position.best is None:
@@ -159,6 +161,7 @@ class Trainer:
         """One pass from where it stands, its validation and its checkpoint."""
         epoch, first = self.position.epoch, self.position.batch
         if first == 0:
+            torch.manual_seed(_seed_of(self.recipe.loop.seed, epoch, 0, 0, _BEGINNING))
             self.matcher.begin_epoch(self._moment())
             if self._memory is not None and epoch > 0:
                 self._near = self._memory.neighbours(self.recipe.data.neighbours)
@@ -359,8 +362,6 @@ class Trainer:
         Raises:
             TrainingError: It cannot be read, or is of another model.
         """
-        for name in (BEST, LAST):
-            recover(self.folder / name)
         if not (self.folder / LAST).is_dir():
             return False
         tensors, plain, self.position, note = read_state(self.folder / LAST)

@@ -181,7 +181,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tell = progress or (lambda moment: None)
     # A search needs pixels and the sets alone, whatever the recipe's training would need.
-    plain = replace(recipe, data=replace(recipe.data, maps=False, teacher=(), extras={}))
+    plain = replace(recipe, data=replace(recipe.data, maps=False, teacher=(), extras={}, unpaired=()))
     bench = _Bench.of(resolved(plain), train, validation, steps, tell)
     found: list[Trial] = []
 
@@ -233,8 +233,9 @@ class _Bench:
             raise UsageError(
                 "There is nothing to score heads by; name sets under [validation], or give a share."
             )
-        torch.manual_seed(recipe.loop.seed)
-        matcher = built(recipe, gathered.corpus)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.loop.seed)
+            matcher = built(recipe, gathered.corpus)
         if not isinstance(matcher, LeveledMatcher):
             raise UsageError(
                 f"The method {recipe.model.name} does not show the levels of its towers, so heads on them "

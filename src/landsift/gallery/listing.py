@@ -1,0 +1,120 @@
+"""Tiles in the order of their properties instead of how well they fit, and searches kept for their next page.
+
+Works on the cache and the ledger; knows no encoder and no raster.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landsift.errors import UsageError
+from landsift.gallery.cache import Cache
+from landsift.gallery.conditions import PROPERTIES
+from landsift.gallery.filtering import column_of, searchable
+from landsift.gallery.search import Order
+from landsift.gallery.store import SceneRow
+from landsift.gallery.where import Where
+
+__all__ = ["SCORE", "Orders", "SortKey", "arranged", "passing", "sort_values"]
+
+SCORE = "score"
+SortKey = tuple[str, bool]
+"""Name of a property, or :data:`SCORE`; and whether the greatest comes first."""
+
+
+def passing(cache: Cache, ledger: Mapping[int, SceneRow], where: Where) -> NDArray[np.int64]:
+    """Positions of the tiles that pass, in row order."""
+    mask = searchable(cache, ledger, where)
+    return np.arange(len(cache.row)) if mask is None else np.flatnonzero(mask)
+
+
+def arranged(
+    cache: Cache,
+    ledger: Mapping[int, SceneRow],
+    positions: NDArray[np.integer],
+    scores: NDArray[np.float32] | None,
+    keys: Sequence[SortKey],
+) -> NDArray[np.int64]:
+    """The order that sorts tiles by the keys, the first counting most; what is unknown comes last.
+
+    Args:
+        cache, ledger: Of one moment.
+        positions: ``(s,)`` tiles.
+        scores: ``(s,)`` how well they fit, if that is known.
+        keys: What to sort by.
+
+    Returns:
+        ``(s,)`` int64 places in ``positions``.
+
+    Raises:
+        UsageError: A key is no property, or is the score where nothing was looked for.
+    """
+    columns = [cache.row[positions].astype(np.float64)]
+    for name, descending in reversed(keys):
+        values = sort_values(name, cache, ledger, positions, scores)
+        columns.append(np.where(np.isnan(values), np.inf, -values if descending else values))
+    return np.lexsort(columns)
+
+
+def sort_values(
+    name: str,
+    cache: Cache,
+    ledger: Mapping[int, SceneRow],
+    positions: NDArray[np.integer],
+    scores: NDArray[np.float32] | None,
+) -> NDArray[np.float64]:
+    """Numbers that sort as a property does, NaN where it is unknown: ``(s,)``."""
+    if name == SCORE:
+        if scores is None:
+            raise UsageError("Tiles are sorted by score only if something is looked for; give q")
+        return scores.astype(np.float64)
+    if name not in PROPERTIES:
+        raise UsageError(f"Tiles cannot be sorted by {name!r}; choose from {SCORE}, {', '.join(PROPERTIES)}")
+    column = column_of(name, cache, ledger)
+    place = positions if column.rows is None else column.rows[positions]
+    values, known = column.values[place], column.known[place]
+    if PROPERTIES[name] is str:
+        values = np.unique(values.astype(str), return_inverse=True)[1]
+    return np.where(known, values, np.nan).astype(np.float64)
+
+
+class Orders:
+    """Complete rankings that were made lately, so that a next page or another threshold costs no scan.
+
+    Args:
+        most_bytes: Memory they may take together.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._kept: OrderedDict[Hashable, Order] = OrderedDict()
+        self._bytes = 0
+        self._version: int | None = None
+        self._lock = Lock()
+
+    def get(self, version: int, key: Hashable) -> Order | None:
+        """The ranking of a version of the gallery that is kept under a key."""
+        with self._lock:
+            if version != self._version:
+                return None
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def keep(self, version: int, key: Hashable, order: Order) -> None:
+        """Keep a ranking, and let go of those of other versions and those not asked for the longest."""
+        with self._lock:
+            if version != self._version:
+                self._kept.clear()
+                self._bytes, self._version = 0, version
+            if key in self._kept or order.nbytes > self._most:
+                return
+            self._kept[key] = order
+            self._bytes += order.nbytes
+            while self._bytes > self._most:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes

@@ -1,0 +1,377 @@
+"""A search request over one gallery or several -> a STAC feature collection.
+
+Works in a thread; knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from landsift.errors import UsageError
+from landsift.gallery import Gallery, Match, SearchResult
+from landsift.gallery.listing import SCORE, arranged, passing
+from landsift.gallery.naming import TileName
+from landsift.gallery.probe import LEAST_LABELS, Probe
+from landsift.gallery.query import compose
+from landsift.gallery.search import Order, as_match
+from landsift.gallery.where import Where
+from landsift.serve import stac
+from landsift.serve.archive import Archive
+from landsift.serve.asking import Page, SearchBody, sort_keys, where_of
+from landsift.serve.options import ServeOptions
+from landsift.types import FloatArray
+
+__all__ = ["Answer", "Searcher"]
+
+_BINS = 50
+_BYTES_A_NUMBER = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """What to look for in one gallery.
+
+    Attributes:
+        vector: ``(dim,)`` unit vector.
+        without: Tiles that are not matches, since they were given as examples.
+        probe: What the vector is the direction of, if it was learnt from labels.
+    """
+
+    vector: FloatArray
+    without: tuple[str, ...] = ()
+    probe: Probe | None = None
+
+
+@dataclass(eq=False)
+class Answer:
+    """What one gallery gave.
+
+    Attributes:
+        matches: In order, from ``skip`` on.
+        searched, matched, total: Tiles that passed the filters, that also score enough, and that there are.
+        notes: Sentences for people.
+        order: All that was searched, where it was ranked.
+        aim: What was looked for.
+    """
+
+    id: str
+    gallery: Gallery
+    matches: Sequence[Match]
+    searched: int
+    matched: int
+    total: int
+    notes: tuple[str, ...] = ()
+    order: Order | None = None
+    aim: Aim | None = None
+
+
+class Searcher:
+    """Answers search requests.
+
+    Args:
+        archive: The galleries.
+        options: Its limits count.
+    """
+
+    def __init__(self, archive: Archive, options: ServeOptions) -> None:
+        self._archive = archive
+        self._options = options
+
+    def collection(
+        self,
+        body: SearchBody,
+        base: str,
+        upload: bytes | None = None,
+        newer_than: dict[str, int] | None = None,
+    ) -> dict[str, Any]:
+        """The answer as a STAC feature collection, less its links.
+
+        Args:
+            body: The request.
+            base: Address of the server, ending in a slash.
+            upload: An image file that shows what to look for.
+            newer_than: Row number of each gallery after which tiles count.
+
+        Returns:
+            The document; under ``landsift:next`` the token of the next page, if there is one.
+
+        Raises:
+            UsageError, NotFound: The request could never work.
+        """
+        began = time.perf_counter()
+        page = Page.read(body.token)
+        limit = min(body.limit, self._options.most_matches)
+        answers, encode_s, last_rows = self.answers(body, page, limit + 1, upload, newer_than)
+        rows = self.merged(answers, body, page.skip, limit + 1)
+        more = len(rows) > limit
+        document: dict[str, Any] = {
+            "type": "FeatureCollection",
+            "features": _features(base, rows[:limit]),
+            "numberMatched": sum(answer.matched for answer in answers),
+            "numberReturned": min(len(rows), limit),
+        }
+        if more and (body.overlapping == "keep" or page.skip + limit < self._options.deepest_match):
+            document["landsift:next"] = Page(page.skip + limit, last_rows).token()
+        if body.explain:
+            seconds = time.perf_counter() - began
+            document["landsift:explain"] = _explained(answers, body, encode_s, seconds - encode_s)
+        if body.histogram and any(answer.order is not None for answer in answers):
+            document["landsift:histogram"] = _histogram(answers)
+        return document
+
+    def answers(
+        self,
+        body: SearchBody,
+        page: Page,
+        count: int,
+        upload: bytes | None = None,
+        newer_than: dict[str, int] | None = None,
+    ) -> tuple[list[Answer], float, dict[str, int]]:
+        """What each gallery gives.
+
+        Returns:
+            The answers, seconds spent encoding, and the last row of each gallery.
+        """
+        if page.skip + count > self._options.deepest_match + 1 and body.overlapping == "merge":
+            if page.skip >= self._options.deepest_match:
+                raise UsageError("The pages end here; narrow the search, or ask for overlapping tiles too")
+            count = self._options.deepest_match + 1 - page.skip
+        galleries = self._archive.chosen(body.collections)
+        where, keys = where_of(body), sort_keys(body.sortby)
+        began = time.perf_counter()
+        aims = self._aims(body, galleries, upload)
+        encode_s = time.perf_counter() - began
+        found, last_rows = [], {}
+        skip = page.skip if len(galleries) == 1 else 0
+        count += page.skip - skip
+        for id_, gallery in galleries.items():
+            rows = gallery.snapshot().cache.row
+            last = int(rows[-1]) if len(rows) else 0
+            until = page.last_rows.get(id_, last)
+            last_rows[id_] = min(until, last)
+            since = (newer_than or {}).get(id_, 0)
+            here = replace(where, rows=(since, until)) if since or until < last else where
+            aim = aims.get(id_)
+            if aim is None and aims:
+                continue
+            if aim is None or keys:
+                found.append(_listed(id_, gallery, here, aim, body, keys, skip, count))
+            else:
+                found.append(_ranked(id_, gallery, here, aim, body, skip, count))
+        return found, encode_s, last_rows
+
+    # -- what to look for --------------------------------------------------------------------------------
+
+    def _aims(self, body: SearchBody, galleries: dict[str, Gallery], upload: bytes | None) -> dict[str, Aim]:
+        """What to look for in each gallery that can; nothing where a listing is asked for."""
+        if not (body.texts or body.like or body.unlike or body.probe or upload):
+            return {}
+        aims: dict[str, Aim] = {}
+        problem: UsageError | None = None
+        for id_, gallery in galleries.items():
+            try:
+                aims[id_] = self._aim(body, gallery, upload)
+            except UsageError as error:
+                problem = error
+        if problem is not None and not (aims and (body.like or body.probe)):
+            raise problem
+        # Examples and labels live in one gallery; they mean something in those of the same encoder only.
+        of_encoder = {galleries[id_].card.weights_sha256: aim for id_, aim in aims.items()}
+        for id_ in galleries.keys() - aims.keys():
+            if galleries[id_].card.weights_sha256 in of_encoder:
+                aims[id_] = of_encoder[galleries[id_].card.weights_sha256]
+        return aims
+
+    def _aim(self, body: SearchBody, gallery: Gallery, upload: bytes | None) -> Aim:
+        probe = gallery.probe(body.probe) if body.probe else None
+        if probe is not None:
+            return Aim(probe.direction, probe=probe)
+        wanted = [self._archive.encode_text(gallery, text) for text in body.texts]
+        wanted += [self._tile_vector(gallery, name) for name in body.like]
+        unwanted = [self._away(gallery, item) for item in body.unlike]
+        if upload is not None:
+            wanted.append(gallery.encode_upload(upload, self._options.most_upload_pixels))
+        if body.probe:
+            wanted, unwanted = _with_labels(gallery, body.probe, wanted, unwanted)
+        dim = gallery.card.dim
+        query = compose(
+            np.array(wanted, np.float32).reshape(-1, dim), np.array(unwanted, np.float32).reshape(-1, dim)
+        )
+        return Aim(query, tuple(body.like))
+
+    def _tile_vector(self, gallery: Gallery, name: str) -> FloatArray:
+        """The vector of a tile of this gallery, or of another one with the same encoder."""
+        others = [other for _, other in self._archive if other is not gallery]
+        alike = [other for other in others if other.card.weights_sha256 == gallery.card.weights_sha256]
+        for other in (gallery, *alike):
+            try:
+                return other.vectors([name])[0]
+            except UsageError:
+                continue
+        raise UsageError(f"There is no tile {name[:100]!r}; it may have been removed since")
+
+    def _away(self, gallery: Gallery, item: str) -> FloatArray:
+        if TileName.parse(item) is not None:
+            return self._tile_vector(gallery, item)
+        return self._archive.encode_text(gallery, item)
+
+    # -- several galleries -------------------------------------------------------------------------------
+
+    @staticmethod
+    def merged(answers: list[Answer], body: SearchBody, skip: int, count: int) -> list[tuple[Answer, Match]]:
+        """The matches of all galleries in one order."""
+        together = [(answer, match) for answer in answers for match in answer.matches]
+        if len(answers) < 2:
+            return together[:count]
+        for name, descending in reversed(sort_keys(body.sortby)):
+            together.sort(key=partial(_sort_value, name), reverse=descending)
+        if not body.sortby and any(answer.aim for answer in answers):
+            together.sort(key=lambda pair: -pair[1].score)
+        return [
+            (answer, replace(match, rank=skip + place) if answer.aim else match)
+            for place, (answer, match) in enumerate(together[skip : skip + count], 1)
+        ]
+
+
+def _with_labels(
+    gallery: Gallery, topic: str, wanted: list[FloatArray], unwanted: list[FloatArray]
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """As long as labels are too few for a probe, they move the query by Rocchio's rule."""
+    for label in gallery.labels.of(topic):
+        try:
+            row = gallery.vectors([label.tile])[0]
+        except UsageError:  # removed since
+            continue
+        (wanted if label.wanted else unwanted).append(row)
+    if not wanted:
+        raise UsageError(
+            f"Nothing teaches {topic[:60]!r} yet; mark {LEAST_LABELS} tiles wanted and as many not, or give q"
+        )
+    return wanted, unwanted
+
+
+def _ranked(
+    id_: str, gallery: Gallery, where: Where, aim: Aim, body: SearchBody, skip: int, count: int
+) -> Answer:
+    """Matches by score."""
+    order = gallery.order(aim.vector, where) if body.histogram or skip else None
+    result: SearchResult = gallery.rank(
+        aim.vector,
+        k=count,
+        skip=skip,
+        where=where,
+        min_score=body.min_score,
+        overlapping=body.overlapping,
+        without=aim.without,
+        order=order,
+    )
+    enough = order is not None and body.min_score is not None
+    matched = order.reaching(body.min_score or 0.0) if enough and order is not None else result.searched
+    return Answer(
+        id_, gallery, result.matches, result.searched, matched, result.total, result.notes, order, aim
+    )
+
+
+def _listed(
+    id_: str,
+    gallery: Gallery,
+    where: Where,
+    aim: Aim | None,
+    body: SearchBody,
+    keys: list[tuple[str, bool]],
+    skip: int,
+    count: int,
+) -> Answer:
+    """Tiles by what they are, and all of those that score enough if something is looked for."""
+    seen = gallery.snapshot()
+    order = None if aim is None else gallery.order(aim.vector, where)
+    if order is None:
+        positions, scores = passing(seen.cache, seen.ledger, where), None
+        searched = len(positions)
+    else:
+        positions, scores = order.head(order.searched)
+        enough = len(scores) if body.min_score is None else int((scores >= body.min_score).sum())
+        positions, scores, searched = positions[:enough], scores[:enough], order.searched
+    chosen = arranged(seen.cache, seen.ledger, positions, scores, keys) if keys else np.arange(len(positions))
+    matches = []
+    for place in chosen[skip : skip + count].tolist():
+        item = seen.cache.items([positions[place]])[0]
+        score = 0.0 if scores is None else float(scores[place])
+        percentile = 0.0 if scores is None else 100.0 * (searched - place) / searched
+        matches.append(as_match(item, seen.ledger[item.scene], place + 1, score, percentile))
+    total = int(seen.cache.alive.sum())
+    return Answer(id_, gallery, matches, searched, len(positions), total, (), order, aim)
+
+
+def _sort_value(name: str, pair: tuple[Answer, Match]) -> Any:
+    match = pair[1]
+    values: dict[str, Callable[[], Any]] = {
+        SCORE: lambda: match.score,
+        "id": lambda: match.tile,
+        "scene": lambda: match.scene,
+        "gsd": lambda: match.gsd or 0.0,
+        "scale": lambda: match.scale,
+        "valid": lambda: match.valid,
+    }
+    return values.get(name, lambda: match.date or "")()
+
+
+def _features(base: str, rows: list[tuple[Answer, Match]]) -> list[dict[str, Any]]:
+    """STAC items, in order, with what a probe thinks of each."""
+    features: list[dict[str, Any]] = [{}] * len(rows)
+    for answer in {id(answer): answer for answer, _ in rows}.values():
+        places = [place for place, (whose, _) in enumerate(rows) if whose is answer]
+        made = stac.items(base, answer.id, [rows[place][1] for place in places], answer.aim is not None)
+        for place, item in zip(places, made, strict=True):
+            if answer.aim is not None and answer.aim.probe is not None:
+                chance = answer.aim.probe.chance(rows[place][1].score)
+                item["properties"]["landsift:probability"] = round(chance, 4)
+            features[place] = item
+    return features
+
+
+def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_s: float) -> dict[str, Any]:
+    """How the answer was found, for people who want to know."""
+    notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
+    ranked = [answer for answer in answers if answer.aim is not None]
+    path = "exact scan" if ranked else "listing"
+    if any(answer.aim is not None and answer.aim.probe is not None for answer in ranked):
+        path = "linear probe, exact scan"
+    elif body.probe:
+        notes.append(
+            f"From {LEAST_LABELS} labels of each kind on, a linear probe ranks; until then, Rocchio's rule."
+        )
+    if len({answer.gallery.card.weights_sha256 for answer in ranked}) > 1:
+        notes.append("The galleries have different encoders, whose scores do not compare well.")
+    return {
+        "path": path,
+        "searched": sum(answer.searched for answer in answers),
+        "total": sum(answer.total for answer in answers),
+        "encode_ms": round(1000 * encode_s, 3),
+        "search_ms": round(1000 * search_s, 3),
+        "bytes": sum(answer.searched * answer.gallery.card.dim * _BYTES_A_NUMBER for answer in ranked),
+        "notes": notes,
+    }
+
+
+def _histogram(answers: list[Answer]) -> dict[str, list[Any]]:
+    """The scores of all tiles searched, in equal bins; no bins where nothing was searched."""
+    parts = [answer.order.passed() for answer in answers if answer.order is not None]
+    scores = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if not len(scores):
+        return {"edges": [], "counts": []}
+    low, high = float(scores.min()), float(scores.max())
+    if high <= low:
+        high = low + 1e-6
+    bins = np.minimum((scores - np.float32(low)) * np.float32(_BINS / (high - low)), _BINS - 1)
+    counts = np.bincount(bins.astype(np.intp), minlength=_BINS)
+    return {
+        "edges": [round(edge, 6) for edge in np.linspace(low, high, _BINS + 1).tolist()],
+        "counts": counts.tolist(),
+    }
