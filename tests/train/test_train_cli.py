@@ -141,7 +141,7 @@ def test_recipes_and_methods_are_listed(run):
     for name, text in list_recipes().items():
         assert f"{name}: {text}" in out
     assert json.loads(run("list", "recipes", "--json")[1]) == list_recipes()
-    code, out, _ = run("list", "methods")
+    code, out, _ = run("list", "methods", "--options")
     assert code == 0 and "dual (Radford et al." in out and "  dim = 384" in out
     assert json.loads(run("list", "methods", "--json")[1])["dual"]["options"]["dim"] == 384
 

@@ -114,7 +114,7 @@ def collection(base: str, id_: str, gallery: Gallery, facts: dict[str, Any]) -> 
         "stac_version": _STAC,
         "stac_extensions": [_EMBEDDING],
         "id": id_,
-        "title": id_,
+        "title": id_.removesuffix(".gallery"),
         "description": f"{facts['tiles']:,} tiles of {scenes['done']:,} scenes, embedded by {card.name}.",
         "license": "proprietary",
         "extent": {

@@ -115,7 +115,7 @@ def _summary(id_: str, gallery: Gallery) -> dict[str, Any]:
     facts = gallery.info()
     return {
         "id": id_,
-        "title": id_,
+        "title": id_.removesuffix(".gallery"),
         "tiles": facts["tiles"],
         "scenes": facts["scenes"]["done"],
         "bounds": facts["bounds"],
