@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from landsift import cli
 from toys import ToyEncoder, coloured, write_scene
 
 
@@ -17,6 +20,23 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("LANDSIFT_DATA does not name the folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def landsift_command(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Run ``landsift ...`` in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
 
 
 @pytest.fixture

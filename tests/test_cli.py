@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
 import landsift.gallery.gallery as gallery_module
-from landsift import cli
 from landsift.errors import EncoderError
 from toys import ToyEncoder, coloured, write_scene
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run ``landsift ...`` in this process; returns exit code, standard output and standard error."""
+def run(monkeypatch, landsift_command):
+    """The command with toy encoders."""
 
     def load(name: str) -> ToyEncoder:
         if name not in ("landsift-lite", "toy", "other"):
@@ -25,18 +23,7 @@ def run(monkeypatch, capsys):
         return ToyEncoder("toy" if name != "other" else name)
 
     monkeypatch.setattr(gallery_module, "load_encoder", load)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return landsift_command
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +10,15 @@ import pytest
 from PIL import Image
 
 import landsift.encoders
-from landsift import cli
 from toys import COLOURS, ToyEncoder
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run ``landsift ...`` in this process with the toy encoder; exit code, output, errors."""
+def run(monkeypatch, landsift_command):
+    """The command with the toy encoder."""
     monkeypatch.setattr(landsift.encoders, "load_encoder", lambda name, **_: ToyEncoder(str(name)))
     monkeypatch.setattr(landsift.encoders, "scores_pairs", lambda name: False)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return landsift_command
 
 
 def flat(colour: str, shade: int) -> Image.Image:

@@ -13,6 +13,7 @@ FLOORS = {
     "types": 0,
     "errors": 0,
     "files": 0,
+    "threads": 0,
     "toml": 0,
     "captions": 0,
     "provenance": 0,
@@ -34,8 +35,8 @@ FLOORS = {
 }
 """Rooms and their floors, as docs/architecture.md draws them."""
 
-FLOOR_ZERO = {"types", "errors"}
-"""The vocabulary, which everything may use."""
+FLOOR_ZERO = {"types", "errors", "threads"}
+"""The vocabulary, and the count of processors, which everything may use."""
 
 HOMES = {
     "rasterio": {"scenes"},
@@ -106,7 +107,7 @@ def test_packages_stay_in_their_rooms():
     assert wrong == []
 
 
-def test_no_module_outgrows_a_sitting():
+def test_no_module_outgrows_six_hundred_lines():
     long = {
         str(path.relative_to(SOURCE)): n
         for _, path in modules()

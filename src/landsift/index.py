@@ -7,7 +7,6 @@ bytes. What bounds a search is memory bandwidth: ``rows searched * dim * 2`` byt
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from landsift.errors import UsageError
 from landsift.files import ColumnFolder
+from landsift.threads import available_threads
 from landsift.types import Hits
 
 __all__ = ["FlatIndex"]
@@ -33,8 +33,7 @@ _CHUNK_MANY_QUERIES = 8_192  # a chunk that stays in the last-level cache while 
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(threads, thread_name_prefix="landsift-search")
+    return ThreadPoolExecutor(available_threads(), thread_name_prefix="landsift-search")
 
 
 @dataclass(frozen=True, slots=True)

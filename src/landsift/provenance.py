@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from landsift.threads import available_threads
 
 __all__ = ["provenance"]
 
@@ -32,7 +33,7 @@ def provenance(command: str, *, seed: int | None = None, packages: Sequence[str]
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
             "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": available_threads(),
             "system": platform.system(),
             "python": sys.version.split()[0],
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,10 +42,8 @@ def pictures() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def data() -> Path:
-    if "LANDSIFT_DATA" not in os.environ:
-        pytest.skip("set LANDSIFT_DATA to the folder with the data sets")
-    return Path(os.environ["LANDSIFT_DATA"])
+def data(real_data) -> Path:
+    return real_data
 
 
 def test_rows_do_not_depend_on_their_company(encoder, pictures):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from landsift.encoders import load_encoder
-from landsift.encoders.onnx import available_threads
 from landsift.encoders.pixels import resize_square
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
+from landsift.threads import available_threads
 from landsift.types import Encoder
 
 

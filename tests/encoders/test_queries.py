@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 
@@ -19,10 +18,8 @@ AT, LEAST_OF_A_CLASS, LEAST = 10, 0.75, 0.9
 
 
 @pytest.fixture(scope="module")
-def data() -> Path:
-    if "LANDSIFT_DATA" not in os.environ:
-        pytest.skip("set LANDSIFT_DATA to the folder with the data sets")
-    return Path(os.environ["LANDSIFT_DATA"])
+def data(real_data) -> Path:
+    return real_data
 
 
 def precisions(encoder, found) -> dict[str, float]:

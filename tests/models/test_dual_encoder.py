@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from landsift.models.dual import COLDEST_TEMPERATURE, DualEncoder  # noqa: E402
-from landsift.models.losses import info_nce  # noqa: E402
+from landsift.models.objectives import info_nce  # noqa: E402
 from landsift.models.text import BertTower, TextConfig  # noqa: E402
 from landsift.models.towers import EfficientNetLite  # noqa: E402
 

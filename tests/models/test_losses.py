@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from landsift.models.losses import info_nce  # noqa: E402
+from landsift.models.objectives import info_nce  # noqa: E402
 
 
 def slow_info_nce(similarity: torch.Tensor, positive: torch.Tensor) -> float:

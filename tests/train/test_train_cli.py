@@ -16,7 +16,7 @@ pytest.importorskip("safetensors")
 from PIL import Image  # noqa: E402
 from small import SIDE, coloured_set  # noqa: E402
 
-from landsift import cli, load_encoder  # noqa: E402
+from landsift import load_encoder  # noqa: E402
 from landsift.train import list_recipes, read_recipe  # noqa: E402
 from landsift.train.fitting import fit  # noqa: E402
 
@@ -24,20 +24,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run ``landsift ...`` in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["landsift", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def run(landsift_command):
+    return landsift_command
 
 
 @pytest.fixture

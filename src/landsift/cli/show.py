@@ -7,8 +7,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from landsift.types import EncoderCard
 
 __all__ = [
+    "bar_or_lines",
     "complain",
     "counting_bar",
     "print_cards",
@@ -33,6 +34,8 @@ __all__ = [
     "say",
     "show_warnings",
 ]
+
+_Moment = TypeVar("_Moment")
 
 _PLAIN_WIDTH = 200  # columns of a table that goes into a file or a pipe, so that nothing is cut
 _PLAIN_EVERY = 5.0  # seconds between progress lines where there is no terminal
@@ -82,13 +85,21 @@ def show_warnings() -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Any]:
-    """A callback that shows how far indexing is: a bar on a terminal, a line now and then elsewhere."""
+def bar_or_lines(
+    bar: Callable[[], AbstractContextManager[Callable[[_Moment], None]]],
+    lines: Callable[[], Callable[[_Moment], None]],
+) -> Iterator[Callable[[_Moment], None]]:
+    """A callback that shows how far something is: a bar on a terminal, a line now and then elsewhere."""
     if sys.stderr.isatty():
-        with _bar() as tell:
+        with bar() as tell:
             yield tell
     else:
-        yield _Lines()
+        yield lines()
+
+
+def progress_bar() -> AbstractContextManager[Callable[[IndexProgress], None]]:
+    """A callback that shows how far indexing is."""
+    return bar_or_lines(_bar, _Lines)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ import typer
 from typer import Argument, Option
 
 from landsift.cli.options import AsJson
-from landsift.cli.show import print_json, print_rows, say
+from landsift.cli.show import bar_or_lines, print_json, print_rows, say
 from landsift.errors import need
 
 if TYPE_CHECKING:
@@ -211,14 +211,9 @@ def _tell_result(result: FitResult) -> None:
     say(f"Now try: landsift index GALLERY FOLDER --encoder {result.encoder}")
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[TrainingProgress], None]]:
-    """A callback that shows how far training is: a bar on a terminal, a line now and then elsewhere."""
-    if sys.stderr.isatty():
-        with _bar() as tell:
-            yield tell
-    else:
-        yield _Lines()
+def _progress() -> AbstractContextManager[Callable[[TrainingProgress], None]]:
+    """A callback that shows how far training is."""
+    return bar_or_lines(_bar, _Lines)
 
 
 @contextmanager

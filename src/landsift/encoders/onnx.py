@@ -7,7 +7,6 @@ no torch, no galleries and no names of encoders.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +22,10 @@ from tokenizers import Encoding, Tokenizer
 from landsift.encoders.cards import IMAGE_FILE, TEXT_FILE, TOKENIZER_FILE, check_sizes, folder_of
 from landsift.encoders.pixels import check_pixels, resize_square
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
+from landsift.threads import available_threads, check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
 
-__all__ = ["OnnxEncoder", "available_threads"]
+__all__ = ["OnnxEncoder"]
 
 _Item = TypeVar("_Item")
 _SEVERE = 3
@@ -48,10 +48,7 @@ class OnnxEncoder:
     """
 
     def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise UsageError(
-                f"An encoder needs at least one thread, not {threads}; leave threads out for all."
-            )
+        check_threads(threads)
         check_sizes(card)
         self._card = card
         self._threads = threads or available_threads()
@@ -114,13 +111,6 @@ class OnnxEncoder:
             return _fill(rows, results, self._card)
         with ThreadPoolExecutor(workers, thread_name_prefix="landsift-encode") as pool:
             return _fill(rows, pool.map(encode, items), self._card)
-
-
-def available_threads() -> int:
-    """CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Once:

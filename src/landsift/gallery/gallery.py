@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -36,6 +35,7 @@ from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import DATABASE, ItemRow, SceneRow, Store
 from landsift.gallery.where import Where, fits
 from landsift.scenes import SceneSource, find_sources
+from landsift.threads import available_threads
 from landsift.types import Encoder, EncoderCard, FloatArray, Pixels
 
 __all__ = ["Gallery"]
@@ -208,7 +208,7 @@ class Gallery:
                     found,
                     defaults,
                     settings,
-                    workers=workers or _cores(),
+                    workers=workers or available_threads(),
                     retry_failed=retry_failed,
                     progress=progress,
                 )
@@ -587,7 +587,3 @@ def _is_gone(scene: SceneRow) -> bool:
 
 def _named(card: EncoderCard) -> str:
     return f"{card.name} ({card.weights_sha256[:8]})"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -20,6 +20,7 @@ from landsift.errors import EncoderError, LandsiftWarning, UsageError
 from landsift.models.checkpoint import read_matcher
 from landsift.models.features import Features, joined
 from landsift.models.matcher import Matcher
+from landsift.threads import check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
 
 __all__ = ["TorchEncoder", "TorchScorer", "score_features"]
@@ -32,10 +33,7 @@ class _Loaded:
     """A matcher from a folder, and the two ways into it."""
 
     def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise UsageError(
-                f"An encoder needs at least one thread, not {threads}; leave threads out for all."
-            )
+        check_threads(threads)
         check_sizes(card)
         self._card = card
         self._threads = threads

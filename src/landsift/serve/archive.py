@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from landsift.errors import LandsiftError, UsageError
 from landsift.gallery import Gallery
 from landsift.serve.failures import NotFound
+from landsift.threads import available_threads
 from landsift.types import FloatArray
 
 __all__ = ["Archive", "Recent", "Workers"]
@@ -156,9 +156,8 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._searching = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="landsift-serve")
-        self._drawing = ThreadPoolExecutor(max(2, cores), thread_name_prefix="landsift-draw")
+        self._drawing = ThreadPoolExecutor(max(2, available_threads()), thread_name_prefix="landsift-draw")
 
     async def search(self, work: Callable[..., _Answer], *values: Any) -> _Answer:
         """Run something that needs memory and processor."""

@@ -1,4 +1,4 @@
-"""Slow copies of weights and queues of remembered rows (B10). Knows parameters and rows; no method.
+"""Slow copies of weights and queues of remembered rows (B10). Knows parameters, rows and matchers; no method.
 
 Both keep what they hold in buffers, so that checkpoints hold it too. With several processes each keeps the
 rows of its own share of the batch.
@@ -6,14 +6,19 @@ rows of its own share of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["MomentumWeights", "Queue", "stilled"]
+from landsift.models.batch import Batch
+from landsift.models.features import Features
+from landsift.models.matcher import SplitMatcher
+from landsift.models.objectives import queue_contrast
+
+__all__ = ["MomentumContrast", "MomentumWeights", "Queue", "stilled"]
 
 
 class MomentumWeights(nn.Module):
@@ -108,3 +113,38 @@ class Queue(nn.Module):
     def unit_rows(self) -> Tensor:
         """What is remembered, scaled to length 1."""
         return functional.normalize(self.held(), dim=1)
+
+
+class MomentumContrast(nn.Module):
+    """Contrast of both directions with queues of what a slow copy of the matcher made (MoCo, as above).
+
+    Args:
+        size: Rows remembered of each side.
+        dim: Of a row.
+        decay: Of the slow copy, per step.
+    """
+
+    def __init__(self, size: int, dim: int, decay: float) -> None:
+        super().__init__()
+        self.image_queue, self.text_queue = Queue(size, dim), Queue(size, dim)
+        self.momentum = MomentumWeights(decay)
+
+    def track(self, matcher: SplitMatcher) -> None:
+        """Begin to follow the weights of a matcher; once, when it is whole."""
+        self.momentum.track(matcher)
+
+    def forward(self, mine: Features, text: Features, temperature: float) -> Tensor:
+        """The contrast of captions with the images of their rows, ``mine``: a scalar."""
+        return queue_contrast(
+            mine.pooled, text.pooled, self.text_queue.held(), temperature=temperature
+        ) + queue_contrast(text.pooled, mine.pooled, self.image_queue.held(), temperature=temperature)
+
+    def remember(self, matcher: SplitMatcher, batch: Batch) -> None:
+        """Move the slow copy, and remember what it makes of this batch."""
+        self.momentum.update(matcher)
+        if batch.text is None:
+            return
+        with self.momentum.applied(matcher):
+            maps = batch.images if isinstance(batch.images, Mapping) else matcher.lower(batch.images)
+            self.image_queue.add(matcher.upper(maps).pooled)
+            self.text_queue.add(matcher.text_features(batch.text).pooled)

@@ -20,7 +20,7 @@ from landsift.models.features import Features, TextInput
 from landsift.models.matcher import SplitMatcher
 from landsift.models.registry import MatcherSource, one_of
 
-__all__ = ["TowerMatcher", "TowerOptions"]
+__all__ = ["TowerMatcher", "TowerOptions", "text_choice"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class TowerMatcher(SplitMatcher):
             input_size=options.input_size,
             empty=empty,
         )
-        self.texts = build_text_tower(_choice(options), source)
+        self.texts = build_text_tower(text_choice(options), source)
         if self.needs_words and not self.texts.reads_words:
             raise UsageError(
                 f"This method looks at single words, which {options.text} does not show; "
@@ -138,7 +138,8 @@ class TowerMatcher(SplitMatcher):
         return self.texts.files()
 
 
-def _choice(options: TowerOptions) -> TextChoice:
+def text_choice(options: TowerOptions) -> TextChoice:
+    """The text tower that the options ask for."""
     return TextChoice(
         options.text,
         options.text_start,

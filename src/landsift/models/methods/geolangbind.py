@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from landsift.models.blocks.attention import SelfAttention
 from landsift.models.blocks.heads import unit
-from landsift.models.blocks.words import TextChoice, TextStates, build_text_tower
+from landsift.models.blocks.words import TextStates, build_text_tower
 from landsift.models.features import Features, TextInput
 from landsift.models.matcher import SplitMatcher
-from landsift.models.methods.base import TowerOptions
+from landsift.models.methods.base import TowerOptions, text_choice
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "GeoLangBind", "GeoLangBindOptions", "WavelengthPatches"]
@@ -90,16 +90,7 @@ class GeoLangBind(SplitMatcher):
         super().__init__()
         self.options, self.dim, self.input_size = options, options.dim, options.input_size
         self.context_length = options.context_length
-        choice = TextChoice(
-            options.text,
-            options.text_start,
-            options.words,
-            options.dim,
-            options.word_width,
-            options.context_length,
-            options.text_layers,
-        )
-        self.texts = build_text_tower(choice, source)
+        self.texts = build_text_tower(text_choice(options), source)
         self.embed = WavelengthPatches(options.patch, options.dim)
         side = options.input_size // options.patch
         self.place = nn.Parameter(0.02 * torch.randn(side * side, options.dim))

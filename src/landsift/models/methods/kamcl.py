@@ -18,13 +18,12 @@ from torch.nn import functional
 from landsift.models.batch import Batch
 from landsift.models.blocks.concepts import concept_table, concepts_of
 from landsift.models.blocks.heads import unit
-from landsift.models.blocks.momentum import MomentumWeights, Queue
+from landsift.models.blocks.momentum import MomentumContrast
 from landsift.models.blocks.pooling import GeneralisedPool
 from landsift.models.blocks.trunk import LEVELS, grid_tokens, mean_cell
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
-from landsift.models.objectives import queue_contrast
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "Kamcl", "KamclOptions"]
@@ -69,9 +68,8 @@ class Kamcl(TowerMatcher):
         self.concept_map = nn.Linear(dim, dim)
         self.image_concepts, self.text_concepts = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.register_buffer("concept_of", concept_table(self.texts.tokenizer, source.captions, dim))
-        self.image_queue, self.text_queue = Queue(options.queue, dim), Queue(options.queue, dim)
-        self.momentum = MomentumWeights(options.decay)
-        self.momentum.track(self)
+        self.contrast = MomentumContrast(options.queue, dim, options.decay)
+        self.contrast.track(self)
 
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows, and how likely each concept is (logits)."""
@@ -100,9 +98,7 @@ class Kamcl(TowerMatcher):
     ) -> dict[str, Tensor]:
         """Contrast with the queues, and, later, cross-entropy of the concepts."""
         options, mine = self.options, image.rows(batch.image_row)
-        contrast = queue_contrast(
-            mine.pooled, text.pooled, self.text_queue.held(), temperature=options.temperature
-        ) + queue_contrast(text.pooled, mine.pooled, self.image_queue.held(), temperature=options.temperature)
+        contrast = self.contrast(mine, text, options.temperature)
         found = {"queue-contrast": options.contrast * contrast}
         if batch.moment.step >= options.concepts_from * batch.moment.steps:
             bag = text.extras["bag"]
@@ -117,13 +113,7 @@ class Kamcl(TowerMatcher):
 
     def after_step(self, batch: Batch) -> None:
         """Move the slow copy, and remember what it makes of this batch."""
-        self.momentum.update(self)
-        if batch.text is None:
-            return
-        with self.momentum.applied(self):
-            maps = batch.images if isinstance(batch.images, Mapping) else self.lower(batch.images)
-            self.image_queue.add(self.upper(maps).pooled)
-            self.text_queue.add(self.text_features(batch.text).pooled)
+        self.contrast.remember(self, batch)
 
 
 def _mix(dim: int) -> nn.Sequential:

@@ -19,12 +19,11 @@ from landsift.models.batch import Batch
 from landsift.models.blocks.attention import GuidedAttention
 from landsift.models.blocks.heads import unit
 from landsift.models.blocks.masking import WordGuesser, hidden_words
-from landsift.models.blocks.momentum import MomentumWeights, Queue
+from landsift.models.blocks.momentum import MomentumContrast
 from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features, TextInput
 from landsift.models.methods.base import TowerMatcher, TowerOptions
-from landsift.models.objectives import queue_contrast
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 from landsift.models.starting import MARKS
 
@@ -65,9 +64,8 @@ class Miia(TowerMatcher):
         self.word_guesser = WordGuesser(dim, self.texts.vocabulary)
         self.cell_guesser, self.cell_head = GuidedAttention(dim, dropout=0.0), nn.Linear(dim, dim)
         self.hidden_cell = nn.Parameter(0.02 * torch.randn(dim))
-        self.image_queue, self.text_queue = Queue(options.queue, dim), Queue(options.queue, dim)
-        self.momentum = MomentumWeights(options.decay)
-        self.momentum.track(self)
+        self.contrast = MomentumContrast(options.queue, dim, options.decay)
+        self.contrast.track(self)
 
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows; cells for the masks."""
@@ -83,9 +81,7 @@ class Miia(TowerMatcher):
     ) -> dict[str, Tensor]:
         """Contrast with the queues, agreement of both directions, hidden words and cells."""
         options, mine = self.options, image.rows(batch.image_row)
-        contrast = queue_contrast(
-            mine.pooled, text.pooled, self.text_queue.held(), temperature=options.temperature
-        ) + queue_contrast(text.pooled, mine.pooled, self.image_queue.held(), temperature=options.temperature)
+        contrast = self.contrast(mine, text, options.temperature)
         return {
             "queue-contrast": contrast,
             "agreement": options.agreement * self._agreement(mine.pooled @ text.pooled.T),
@@ -127,13 +123,7 @@ class Miia(TowerMatcher):
 
     def after_step(self, batch: Batch) -> None:
         """Move the slow copy, and remember what it makes of this batch."""
-        self.momentum.update(self)
-        if batch.text is None:
-            return
-        with self.momentum.applied(self):
-            maps = batch.images if isinstance(batch.images, Mapping) else self.lower(batch.images)
-            self.image_queue.add(self.upper(maps).pooled)
-            self.text_queue.add(self.text_features(batch.text).pooled)
+        self.contrast.remember(self, batch)
 
 
 SPEC = MatcherSpec(

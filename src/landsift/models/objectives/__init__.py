@@ -7,9 +7,9 @@ or add them as their source does.
 
 from __future__ import annotations
 
-from landsift.models.losses import info_nce
 from landsift.models.objectives.affiliation import affiliation
 from landsift.models.objectives.distillation import feature_distance, score_divergence
+from landsift.models.objectives.info_nce import info_nce
 from landsift.models.objectives.pairs import hardest_cross_entropy
 from landsift.models.objectives.queues import queue_contrast
 from landsift.models.objectives.ranking import ranking

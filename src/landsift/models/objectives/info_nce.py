@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors. A loss is only what is peculiar to it; nothing here keeps state."""
+"""InfoNCE in which any number of pairs are positive."""
 
 from __future__ import annotations
 
