@@ -13,9 +13,9 @@ from zoo import batch_of, frozen_maps, small_method  # noqa: E402
 
 from landsift.models.batch import Moment  # noqa: E402
 from landsift.models.features import Features  # noqa: E402
-from landsift.models.losses import spread_cross_entropy  # noqa: E402
 from landsift.models.methods.fusing import hard_pairs, matching_loss, ranking_loss  # noqa: E402
 from landsift.models.objectives import hardest_cross_entropy, queue_contrast, uniformity  # noqa: E402
+from landsift.models.objectives.info_nce import spread_cross_entropy  # noqa: E402
 from landsift.models.objectives.triplet import triplet  # noqa: E402
 
 

@@ -26,8 +26,8 @@ from landsift.models.blocks.pooling import masked_mean
 from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import BertTextTower, TextStates
 from landsift.models.features import Features, TextInput
-from landsift.models.losses import info_nce
 from landsift.models.methods.base import TowerMatcher, TowerOptions
+from landsift.models.objectives.info_nce import info_nce
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["HARMA", "PE_RSITR", "AdapterOptions", "Harma", "PeRsitr"]

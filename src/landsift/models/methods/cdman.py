@@ -21,8 +21,8 @@ from landsift.models.blocks.pooling import masked_mean
 from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
-from landsift.models.losses import info_nce
 from landsift.models.methods.base import TowerMatcher, TowerOptions
+from landsift.models.objectives.info_nce import info_nce
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "Cdman", "CdmanOptions"]

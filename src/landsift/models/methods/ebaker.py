@@ -26,8 +26,8 @@ from landsift.models.blocks.momentum import Queue
 from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features, TextInput
-from landsift.models.losses import spread_cross_entropy
 from landsift.models.methods.base import TowerMatcher, TowerOptions
+from landsift.models.objectives.info_nce import spread_cross_entropy
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 from landsift.models.starting import MARKS
 

@@ -21,9 +21,9 @@ from landsift.models.blocks.maps import Cascade
 from landsift.models.blocks.trunk import grid_tokens, mean_cell
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
-from landsift.models.losses import info_nce
 from landsift.models.methods.base import TowerMatcher, TowerOptions
 from landsift.models.objectives import affiliation
+from landsift.models.objectives.info_nce import info_nce
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "Fgis", "FgisOptions", "weighted_contrast"]

@@ -21,8 +21,8 @@ from landsift.models.blocks.heads import unit
 from landsift.models.blocks.trunk import LEVELS, mean_cell
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
-from landsift.models.losses import spread_cross_entropy
 from landsift.models.methods.base import TowerMatcher, TowerOptions
+from landsift.models.objectives.info_nce import spread_cross_entropy
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
 
 __all__ = ["SPEC", "Msa", "MsaOptions"]
