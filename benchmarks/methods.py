@@ -126,7 +126,7 @@ def _tested(name: str, matcher: Matcher, found: FitResult, data: RetrievalSet) -
     """What ``landsift evaluate`` says of the best weights."""
     if matcher.exact_index:
         return evaluate(load_encoder(found.encoder), data, rerank=RERANKED.get(name))
-    return evaluate_pairs(load_scorer(found.encoder), data)
+    return evaluate_pairs(load_scorer(found.encoder), data, rerank=RERANKED.get(name))
 
 
 def _figures(report: Report) -> dict[str, float]:

@@ -14,6 +14,7 @@ from landsift.evaluate import (
     encode_set,
     evaluate,
     evaluate_encoded,
+    evaluate_pairs,
     leaderboard,
     leaderboard_markdown,
     read_report,
@@ -46,6 +47,13 @@ def colour_set(name: str = "colours", copies: int = 2) -> RetrievalSet:
         np.array(labels, np.int64),
         tuple(COLOURS),
     )
+
+
+class ToyScorer(ToyEncoder):
+    """The same judgement, given pair by pair."""
+
+    def score(self, images, texts):
+        return self.encode_images(images) @ self.encode_texts(texts).T
 
 
 class Collapsed(ToyEncoder):
@@ -133,6 +141,17 @@ def test_re_ranking_stands_beside_the_plain_scores_and_is_flagged(name):
     assert not banked.scores["reranked"]["transductive"] and banked.scores["reranked"]["bank"] == "bank/test"
     with pytest.raises(UsageError, match="no re-ranker"):
         evaluate(ToyEncoder(), colour_set(), rerank="magic")
+
+
+@pytest.mark.parametrize("bank", [None, colour_set("bank", copies=3)])
+@pytest.mark.parametrize("name", RERANKERS)
+def test_pairs_are_re_ranked_as_vectors_are(name, bank):
+    by_pairs = evaluate_pairs(ToyScorer(), colour_set(), rerank=name, bank=bank)
+    by_vectors = evaluate(ToyEncoder(), colour_set(), rerank=name, bank=bank)
+    assert by_pairs.scores["reranked"] == by_vectors.scores["reranked"]
+    assert by_pairs.protocol["re-ranking"] == name
+    with pytest.raises(UsageError, match="no re-ranker"):
+        evaluate_pairs(object(), colour_set(), rerank="magic")
 
 
 def test_trec_files_score_the_same_elsewhere(tmp_path):

@@ -146,8 +146,10 @@ def test_the_command_line_evaluates_pair_scorers(monkeypatch, capsys, tmp_path):
     captions = own_set(tmp_path / "own")
     out, _ = run(monkeypatch, capsys, "evaluate", folder, captions)
     assert "scan-t2i" in out and "strict" in out
-    _, err = run(monkeypatch, capsys, "evaluate", folder, captions, "--rerank", "csls")
-    assert "scores pairs and has no vectors; leave --rerank out" in " ".join(err.split())
+    out, _ = run(monkeypatch, capsys, "evaluate", folder, captions, "--rerank", "csls", "--markdown")
+    assert "csls" in out and "(transductive)" in out
+    _, err = run(monkeypatch, capsys, "evaluate", folder, captions, "--trec", tmp_path / "run")
+    assert "scores pairs and has no vectors; leave --trec out" in " ".join(err.split())
 
 
 def test_the_list_shows_what_each_method_is(monkeypatch, capsys, tmp_path):

@@ -66,14 +66,22 @@ def evaluate(
     task = task or ("retrieval" if len(data.captions) else "zero-shot")
     command = " ".join(["landsift", *sys.argv[1:]])
     if scores_pairs(encoder):
-        unfit = {"--rerank": rerank, "--trec": trec, "--clip-benchmark": clip_benchmark, "--bank-split": bank}
+        unfit = {"--trec": trec, "--clip-benchmark": clip_benchmark}
         wrong = [name for name, value in unfit.items() if value is not None]
         if wrong or task != "retrieval":
             raise UsageError(
                 f"{encoder} scores pairs and has no vectors; leave {(wrong or ['--task'])[0]} out"
             )
         scorer = load_scorer(encoder)
-        report = evaluate_pairs(scorer, data, caption_style=captions, semantic=semantic, command=command)
+        report = evaluate_pairs(
+            scorer,
+            data,
+            caption_style=captions,
+            semantic=semantic,
+            rerank=rerank,
+            bank=bank,
+            command=command,
+        )
     elif task == "retrieval":
         model = load_encoder(encoder)
         with counting_bar("encoding") as tell:

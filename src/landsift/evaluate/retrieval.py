@@ -155,7 +155,8 @@ def evaluate_encoded(
     found = evaluate_vectors(images, captions, data, resamples=resamples, seed=seed)
     scores = _numbers(found)
     if rerank:
-        scores["reranked"] = _reranked(images @ captions.T, encoded, data, rerank, bank, bank_name)
+        others = None if bank is None else (bank[0] @ captions.T, bank[1] @ images.T)
+        scores["reranked"] = _reranked(images @ captions.T, data, rerank, others, bank_name)
     if semantic:
         scores["semantic"] = _semantic(images @ captions.T, data)
     return _report(card, data, found, scores, caption_style, rerank or "none", resamples, seed, command)
@@ -167,6 +168,8 @@ def evaluate_pairs(
     *,
     caption_style: str = "raw",
     semantic: bool = False,
+    rerank: str | None = None,
+    bank: RetrievalSet | None = None,
     resamples: int = 1000,
     seed: int = 0,
     command: str = "",
@@ -178,25 +181,45 @@ def evaluate_pairs(
         data: The set.
         caption_style: How captions are altered first; recorded.
         semantic: As for :func:`evaluate_encoded`.
+        rerank: As for :func:`evaluate_encoded`.
+        bank: As for :func:`evaluate`; its images and captions are judged with those of the set.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
         command: Recorded in the provenance.
 
     Raises:
-        UsageError: The set has no captions, or there is no such style.
+        UsageError: The set has no captions, or there is no such style or re-ranker.
         DatasetError: An image cannot be read.
     """
     if not len(data.captions):
         raise UsageError(f"{data.name} has no captions; only encoders classify images, so give one of those")
-    texts = style_captions(data.captions, caption_style)
-    column_of = {text: column for column, text in enumerate(dict.fromkeys(texts))}
-    judged = scorer.score(list(read_images(data.images)), list(column_of))
-    matrix = judged[:, [column_of[text] for text in texts]]
+    if rerank:
+        find_reranker(rerank)  # before the long part
+    matrix = _judged(scorer, data, data, caption_style)
     found = evaluate_scores(matrix, data, resamples=resamples, seed=seed)
     scores = _numbers(found)
+    if rerank:
+        others = None
+        if bank is not None:
+            others = (
+                _judged(scorer, bank, data, caption_style),
+                _judged(scorer, data, bank, caption_style).T,
+            )
+        bank_name = "" if bank is None else f"{bank.name}/{bank.split}"
+        scores["reranked"] = _reranked(matrix, data, rerank, others, bank_name)
     if semantic:
         scores["semantic"] = _semantic(matrix, data)
-    return _report(scorer.card, data, found, scores, caption_style, "none", resamples, seed, command)
+    return _report(
+        scorer.card, data, found, scores, caption_style, rerank or "none", resamples, seed, command
+    )
+
+
+def _judged(scorer: PairScorer, pictures: RetrievalSet, words: RetrievalSet, style: str) -> FloatArray:
+    """``(N, M)`` scores of the images of one set with the captions of another, equal captions judged once."""
+    texts = style_captions(words.captions, style)
+    column_of = {text: column for column, text in enumerate(dict.fromkeys(texts))}
+    judged = scorer.score(list(read_images(pictures.images)), list(column_of))
+    return judged[:, [column_of[text] for text in texts]]
 
 
 def _numbers(found: CaptionSetReport) -> dict[str, Any]:
@@ -264,23 +287,29 @@ def write_trec(
 
 def _reranked(
     scores: FloatArray,
-    encoded: tuple[FloatArray, FloatArray],
     data: RetrievalSet,
     name: str,
-    bank: tuple[FloatArray, FloatArray] | None,
+    others: tuple[FloatArray, FloatArray] | None,
     bank_name: str,
 ) -> dict[str, Any]:
-    """The strict recalls after re-ranking both directions, and what it looked at."""
+    """The strict recalls after re-ranking both directions, and what it looked at.
+
+    Args:
+        scores: ``(N, M)`` of the set.
+        data: The set.
+        name: Of the re-ranker.
+        others: Scores of a bank's images with the set's captions, ``(B, M)``, and of its captions with the
+            set's images, ``(C, N)``; None looks at the tested queries.
+        bank_name: What to call the bank.
+    """
     reranker = find_reranker(name)
-    images, captions = encoded
-    other_images = None if bank is None else bank[0] @ captions.T
-    other_captions = None if bank is None else bank[1] @ images.T
+    other_images, other_captions = others or (None, None)
     forward = reranker.apply(scores, other_images)
     found = report_of_scores(forward, data.image_of, text_scores=reranker.apply(scores.T, other_captions))
     return {
         "name": name,
         "source": reranker.source,
-        "transductive": bank is None,
+        "transductive": others is None,
         "bank": bank_name or None,
         "strict": found.as_dict(),
     }
