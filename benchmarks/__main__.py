@@ -15,6 +15,7 @@ NAMES = (
     "training",
     "semi_supervised",
     "protocol",
+    "scoring",
     "accuracy",
 )
 

@@ -15,6 +15,7 @@ from landsift.data.published import published_scores  # noqa: E402
 from landsift.models.batch import Moment  # noqa: E402
 from landsift.models.blocks.heads import HEADS  # noqa: E402
 from landsift.models.checkpoint import read_matcher, write_matcher  # noqa: E402
+from landsift.models.encoder import score_features  # noqa: E402
 from landsift.models.features import Features, joined  # noqa: E402
 from landsift.models.registry import find_matcher, list_zoo  # noqa: E402
 from landsift.train import Recipe, read_recipe  # noqa: E402
@@ -105,6 +106,17 @@ def test_neither_padding_nor_company_matters(name):
         torch.testing.assert_close(scores_of(matcher, single[n], texts)[0], scores[n], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
         scores_of(matcher, joined(single), joined(alone)), scores, atol=1e-5, rtol=1e-4
+    )
+
+
+def test_scores_in_shards_are_the_scores(name):
+    matcher = small_method(name)
+    images, texts = features_of(matcher)
+    if texts.mask is not None:
+        assert len(set(texts.mask.sum(dim=1).tolist())) > 1, "captions of different lengths"
+    whole = scores_of(matcher, images, texts)
+    torch.testing.assert_close(
+        score_features(matcher, images, texts, 9).detach(), whole, atol=1e-5, rtol=1e-4
     )
 
 

@@ -18,7 +18,7 @@ from landsift.encoders.cards import check_sizes, folder_of
 from landsift.encoders.pixels import check_pixels, resize_square
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
 from landsift.models.checkpoint import read_matcher
-from landsift.models.features import Features, joined
+from landsift.models.features import Features, joined, shortened
 from landsift.models.matcher import Matcher
 from landsift.threads import check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
@@ -154,6 +154,8 @@ def score_features(
 ) -> Tensor:
     """``matcher.similarity`` in shards that keep memory bounded.
 
+    Captions of like length share a shard, so that pairs cost real words and not padding.
+
     Args:
         matcher: Any.
         image: Of ``I`` images.
@@ -166,11 +168,13 @@ def score_features(
     if matcher.exact_index:
         return matcher.similarity(image, text).float()
     side = max(1, int(pairs_at_once**0.5))
+    order = torch.arange(len(text)) if text.mask is None else text.mask.sum(dim=1).argsort().cpu()
+    shards = [shortened(text.rows(some.to(text.pooled.device))) for some in order.split(side)]
     rows = [
-        torch.cat([matcher.similarity(some, other).float() for other in text.chunks(side)], dim=1)
+        torch.cat([matcher.similarity(some, other).float() for other in shards], dim=1)
         for some in image.chunks(side)
     ]
-    return torch.cat(rows)
+    return torch.cat(rows)[:, order.argsort().to(text.pooled.device)]
 
 
 def _check_texts(texts: Sequence[str]) -> None:

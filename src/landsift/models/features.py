@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Features", "TextInput", "joined", "lengthened", "mapped"]
+__all__ = ["Features", "TextInput", "joined", "lengthened", "mapped", "shortened"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,3 +158,12 @@ def lengthened(part: Features, length: int) -> Features:
     more = length - part.tokens.shape[1]
     tokens, mask = functional.pad(part.tokens, (0, 0, 0, more)), functional.pad(part.mask, (0, more))
     return Features(part.pooled, tokens, mask, part.extras)
+
+
+def shortened(part: Features) -> Features:
+    """Without the last places of token lists that are padding in every row."""
+    if part.tokens is None or part.mask is None:
+        return part
+    used = part.mask.any(dim=0).nonzero()
+    longest = max(1, int(used.max()) + 1 if len(used) else 1)
+    return Features(part.pooled, part.tokens[:, :longest], part.mask[:, :longest], part.extras)

@@ -190,6 +190,8 @@ def clipped_attention_scores(
     Returns:
         ``(A, B)``.
     """
+    if query_mask is not None:
+        query = query * query_mask[:, :, None]
     gram = context @ context.transpose(1, 2)
     count, length = query.shape[:2]
     flat = context.flatten(0, 1)
@@ -198,12 +200,12 @@ def clipped_attention_scores(
         some = query[rows]
         # (B, b, A, a): one matrix product for all pairs, and nothing has to be moved afterwards.
         like = (flat @ some.flatten(0, 1).T).view(*context.shape[:2], *some.shape[:2])
-        if query_mask is not None:
-            like = like * query_mask[rows]
-        sharp = functional.normalize(functional.leaky_relu(like, 0.1), dim=3)
+        sharp = functional.leaky_relu(like, 0.1)
+        # Reading and writing such tensors is most of the time, so the sharpness rides on the scaling.
+        sharp = sharp * (sharpness / torch.linalg.vector_norm(sharp, dim=3, keepdim=True).clamp(min=1e-12))
         if context_mask is not None:
             sharp = sharp.masked_fill(~context_mask[:, :, None, None], -torch.inf)
-        weights = torch.softmax(sharpness * sharp, dim=1)
+        weights = torch.softmax(sharp, dim=1)
         dot = (weights * like).sum(dim=1)
         squared = ((gram @ weights.flatten(2)).view_as(weights) * weights).sum(dim=1)
         powers = smoothness * dot / torch.sqrt(squared.clamp(min=0) + 1e-12)
