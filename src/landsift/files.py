@@ -22,12 +22,18 @@ from numpy.typing import NDArray
 
 from landsift.errors import DiskFull, GalleryDamaged
 
-__all__ = ["ColumnFolder", "replace_file", "write_whole"]
+__all__ = ["ColumnFolder", "cache_folder", "replace_file", "write_whole"]
 
 _HEADER = "columns.json"
 _FORMAT = 1
 ColumnSpec = Mapping[str, tuple[str, tuple[int, ...]]]
 """Column name -> (numpy dtype string, shape of one row)."""
+
+
+def cache_folder(given: str | Path = "") -> Path:
+    """Where computed things lie: the given folder, else LANDSIFT_CACHE, else ``~/.cache/landsift``."""
+    chosen = given or os.environ.get("LANDSIFT_CACHE") or Path.home() / ".cache" / "landsift"
+    return Path(chosen).expanduser()
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:

@@ -36,6 +36,8 @@ class FeatureTable:
         types: Name -> ``str``, ``int`` or ``float``; so that a file has one schema, however empty its start.
         vectors: ``(n, dim)`` embeddings, written by GeoParquet only.
         about: Facts on the embeddings, kept in the GeoParquet footer under ``emb``.
+        outlines: ``(n,)`` shapely polygons in longitude and latitude to write in place of the corners' own;
+            None takes those.
     """
 
     corners: NDArray[np.float64]
@@ -43,6 +45,12 @@ class FeatureTable:
     types: Mapping[str, type]
     vectors: NDArray[np.floating] | None = None
     about: dict[str, Any] = field(default_factory=dict)
+    outlines: NDArray[np.object_] | None = None
+
+    @property
+    def shapes(self) -> NDArray[np.object_]:
+        """``(n,)`` what is written as geometry; None where there is none."""
+        return outline_geometries(self.corners) if self.outlines is None else self.outlines
 
     def __len__(self) -> int:
         return len(self.corners)
@@ -122,7 +130,7 @@ def _write_geojson(path: Path, tables: Iterable[FeatureTable], layer: str) -> No
         separator = "\n"
         for table in tables:
             names = list(table.columns)
-            shapes = shapely.to_geojson(outline_geometries(table.corners))
+            shapes = shapely.to_geojson(table.shapes)
             for shape, *values in zip(shapes, *table.columns.values(), strict=True):
                 properties = json.dumps(
                     dict(zip(names, map(_plain, values), strict=True)), ensure_ascii=False
@@ -139,7 +147,7 @@ def _write_csv(path: Path, tables: Iterable[FeatureTable], layer: str) -> None:
         for number, table in enumerate(tables):
             if number == 0:
                 writer.writerow([*table.columns, "geometry"])
-            shapes = shapely.to_wkt(outline_geometries(table.corners), rounding_precision=_DECIMALS)
+            shapes = shapely.to_wkt(table.shapes, rounding_precision=_DECIMALS)
             for shape, *values in zip(shapes, *table.columns.values(), strict=True):
                 writer.writerow(
                     [*("" if value is None else value for value in map(_plain, values)), shape or ""]
@@ -150,7 +158,7 @@ def _write_geopackage(path: Path, tables: Iterable[FeatureTable], layer: str) ->
     from pyogrio.raw import write
 
     for number, table in enumerate(tables):
-        shapes = outline_geometries(table.corners)
+        shapes = table.shapes
         multi = np.array(
             [None if s is None else shapely.multipolygons(shapely.get_parts(s)) for s in shapes], object
         )
@@ -180,7 +188,7 @@ def _write_parquet(path: Path, tables: Iterable[FeatureTable], layer: str) -> No
 
 def _arrow_table(arrow: Any, table: FeatureTable) -> Any:
     """One GeoParquet 1.1 piece: WKB geometry in CRS84, a bbox column that covers it, embeddings if any."""
-    shapes = outline_geometries(table.corners)
+    shapes = table.shapes
     bounds = shapely.bounds(shapes)
     located = np.isfinite(bounds).all(axis=1)
     box = arrow.StructArray.from_arrays(

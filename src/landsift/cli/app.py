@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from landsift.cli import evaluation, gallery, serving, training
+from landsift.cli import evaluation, gallery, localizing, serving, training
 from landsift.cli.show import (
     complain,
     print_cards,
@@ -31,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 gallery.register(app)
+localizing.register(app)
 serving.register(app)
 evaluation.register(app)
 training.register(app)

@@ -24,6 +24,8 @@ _PUBLIC = {
     "image_suffix": "uploads",
     "keep_environment": "gdal",
     "open_scene": "raster",
+    "region_outlines": "heat",
+    "write_heat": "heat",
     "plan": "tiling",
     "stat_signature": "sources",
 }
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from landsift.scenes.chips import cut_window as cut_window
     from landsift.scenes.finding import find_sources as find_sources
     from landsift.scenes.gdal import keep_environment as keep_environment
+    from landsift.scenes.heat import region_outlines as region_outlines
+    from landsift.scenes.heat import write_heat as write_heat
     from landsift.scenes.profile import SceneProfile as SceneProfile
     from landsift.scenes.raster import Scene as Scene
     from landsift.scenes.raster import open_scene as open_scene

@@ -1,0 +1,252 @@
+"""Where in a scene something is: a heat map, its hottest regions, a picture of both.
+
+The map follows SeLo (Yuan et al., TGRS 2022): fused windows, stretched to 0..1, noise smaller than a window
+removed by a median (``two-stage``: a Gaussian, as in the authors' later version). It is made in strips with
+as many rows of company as the filter reaches, which gives the pixels of a map made at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landsift.errors import SceneError, UsageError, need
+from landsift.formats import FeatureTable, write_table
+from landsift.localize.fusing import Evidence, fused_strips
+from landsift.scenes import Scene, region_outlines, write_heat
+from landsift.scenes.heat import LEVELS, NOTHING
+from landsift.types import FloatArray, Window
+
+__all__ = ["HeatMap", "Region", "write_overlay", "write_regions"]
+
+_STRIP = 512
+_LARGEST_FILTER = 251
+_REACH = 128  # rows that the largest filter reads beyond its own
+_OVERVIEW_SIDE = 2048
+_LEAST_CELLS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A connected part of the map above the threshold.
+
+    Attributes:
+        label: Its number in the labelled overview, from 1.
+        score: Highest mean similarity in it.
+        heat: Highest heat in it, 0 to 1.
+        pixels: Native pixels in it, to the cell of the overview.
+        area_m2: On the ground; None where the scene has no coordinate system.
+        window: The rectangle that holds it.
+    """
+
+    label: int
+    score: float
+    heat: float
+    pixels: int
+    area_m2: float | None
+    window: Window
+
+
+class HeatMap:
+    """What scored windows say about every pixel of a scene.
+
+    Args:
+        scene: Opened.
+        evidence: Scored windows of it.
+        smoothing: ``median`` or ``gaussian``.
+
+    Raises:
+        SceneError: No window shows enough of the scene to be judged.
+        MissingDependency: OpenCV is not installed.
+    """
+
+    def __init__(self, scene: Scene, evidence: Evidence, smoothing: str = "median") -> None:
+        if not len(evidence.scores):
+            raise SceneError(
+                f"{scene.source.name} shows too little to be searched (clear or empty); "
+                "check its nodata value"
+            )
+        self._cv = need("cv2", extra="localize")
+        self.scene, self.evidence, self._smoothing = scene, evidence, smoothing
+        strips = [strip for _, _, strip in fused_strips(evidence, _STRIP)]
+        self.low = min(float(np.nanmin(strip)) for strip in strips if not np.isnan(strip).all())
+        self.high = max(float(np.nanmax(strip)) for strip in strips if not np.isnan(strip).all())
+
+    @property
+    def step(self) -> int:
+        """Native pixels along the side of a cell of the overview."""
+        return max(1, -(-max(self.evidence.width, self.evidence.height) // _OVERVIEW_SIDE))
+
+    def strips(self, rows: int = _STRIP) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """First row and ``(rows, width)`` samples of each strip: heat times 254; 255 where none is known."""
+        for top, above, mean in fused_strips(self.evidence, rows, _REACH):
+            unknown = np.isnan(mean)
+            span = self.high - self.low
+            heat = np.zeros_like(mean) if span == 0 else (mean - self.low) / span
+            heat[unknown] = 0
+            smooth = self._smoothed(np.rint(LEVELS * heat).astype(np.uint8))
+            smooth[unknown] = NOTHING
+            yield top, smooth[above : above + min(rows, self.evidence.height - top)]
+
+    def _smoothed(self, heat: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        blurred: NDArray[np.uint8]
+        if self._smoothing == "median":
+            blurred = self._cv.medianBlur(heat, self.filter)
+        else:
+            blurred = self._cv.GaussianBlur(heat, (self.filter, self.filter), 0)
+        return blurred
+
+    @cached_property
+    def filter(self) -> int:
+        """Side of the filter in pixels: SeLo's 251 for its windows of 256, in proportion for smaller ones."""
+        smallest = int((self.evidence.boxes[:, 2] - self.evidence.boxes[:, 0]).min())
+        return max(3, min(_LARGEST_FILTER, smallest * _LARGEST_FILTER // 256) | 1)
+
+    @cached_property
+    def overview(self) -> NDArray[np.uint8]:
+        """Every ``step``-th sample of the map."""
+        rows = [
+            strip[-top % self.step :: self.step, :: self.step]
+            for top, strip in self.strips(_STRIP)
+            if -top % self.step < len(strip)
+        ]
+        return np.concatenate(rows)
+
+    @cached_property
+    def similarity(self) -> FloatArray:
+        """Mean score of the windows over every ``step``-th pixel, before stretching and smoothing."""
+        rows = [
+            strip[-top % self.step :: self.step, :: self.step]
+            for top, _, strip in fused_strips(self.evidence, _STRIP)
+            if -top % self.step < len(strip)
+        ]
+        return np.concatenate(rows)
+
+    def threshold(self, given: float | None = None) -> float:
+        """Heat from which a pixel belongs to a region: the given one, else Otsu's (1979) of the overview.
+
+        Raises:
+            UsageError: It does not lie between 0 and 1.
+        """
+        if given is not None:
+            if not 0 < given <= 1:
+                raise UsageError(f"The threshold is a heat above 0 and at most 1, or auto; got {given}")
+            return given
+        known = self.overview[self.overview != NOTHING]
+        level, _ = self._cv.threshold(known.reshape(1, -1), 0, 255, self._cv.THRESH_OTSU)
+        return (float(level) + 1) / LEVELS
+
+    def labels(self, threshold: float) -> NDArray[np.int32]:
+        """Overview with the number of the region of each cell, 0 outside."""
+        hot = (self.overview >= round(threshold * LEVELS)) & (self.overview != NOTHING)
+        _, labels = self._cv.connectedComponents(hot.astype(np.uint8), connectivity=8)
+        found: NDArray[np.int32] = labels
+        return found
+
+    def regions(self, threshold: float) -> list[Region]:
+        """Regions of the map, the best first; specks of fewer than four cells are left out."""
+        labels = self.labels(threshold)
+        gsd = self.scene.profile.gsd
+        found = []
+        for label in range(1, int(labels.max()) + 1):
+            rows, cols = np.nonzero(labels == label)
+            if len(rows) < _LEAST_CELLS:
+                continue
+            pixels = len(rows) * self.step**2
+            window = Window(
+                int(cols.min()) * self.step,
+                int(rows.min()) * self.step,
+                int(np.ptp(cols) + 1) * self.step,
+                int(np.ptp(rows) + 1) * self.step,
+            )
+            found.append(
+                Region(
+                    label,
+                    float(np.nanmax(self.similarity[rows, cols])),
+                    float(self.overview[rows, cols].max()) / LEVELS,
+                    pixels,
+                    None if gsd is None else pixels * gsd**2,
+                    window,
+                )
+            )
+        return sorted(found, key=lambda region: (-region.heat, -region.score))
+
+    def save(self, path: Path, **tags: str) -> None:
+        """Write the map as a Cloud-Optimized GeoTIFF; see :func:`~landsift.scenes.write_heat`."""
+        facts = {"low": f"{self.low:.6f}", "high": f"{self.high:.6f}"}
+        write_heat(path, self.scene.profile, self.strips(), **tags, **facts)
+
+
+def write_regions(path: Path, heat: HeatMap, threshold: float, text: str) -> int:
+    """Write the regions as polygons, in the format that the suffix names; gives how many there are."""
+    regions = heat.regions(threshold)
+    outlines = region_outlines(heat.labels(threshold), heat.scene.profile, heat.step)
+    columns: dict[str, Sequence[Any]] = {
+        "rank": list(range(1, len(regions) + 1)),
+        "score": [round(region.score, 6) for region in regions],
+        "heat": [round(region.heat, 4) for region in regions],
+        "area_m2": [None if region.area_m2 is None else round(region.area_m2, 1) for region in regions],
+        "text": [text] * len(regions),
+        "scene": [heat.scene.source.name] * len(regions),
+    }
+    types = {"rank": int, "score": float, "heat": float, "area_m2": float, "text": str, "scene": str}
+    shapes = np.empty(len(regions), object)
+    shapes[:] = [outlines[region.label] for region in regions]
+    corners = np.full((len(regions), 4, 2), np.nan)
+    return write_table(path, [FeatureTable(corners, columns, types, outlines=shapes)], layer="regions")
+
+
+def write_overlay(path: Path, heat: HeatMap, threshold: float, side: int = 1400) -> None:
+    """A picture: the scene, tinted by heat, the regions outlined and numbered by rank.
+
+    Args:
+        path: ``.png`` or ``.jpg``.
+        heat: The map.
+        threshold: Of the regions.
+        side: Longer side of the picture, pixels.
+    """
+    cv = need("cv2", extra="localize")
+    profile = heat.scene.profile
+    ratio = min(1.0, side / max(profile.width, profile.height))
+    size = max(1, round(profile.height * ratio)), max(1, round(profile.width * ratio))
+    scene, _ = heat.scene.read(Window(0, 0, profile.width, profile.height), size)
+    across = (size[1], size[0])
+    level = cv.resize(heat.overview, across, interpolation=cv.INTER_NEAREST)
+    known = level != NOTHING
+    share = np.where(known, level, 0).astype(np.float32) / LEVELS
+    tint = cv.applyColorMap((255 * share).astype(np.uint8), cv.COLORMAP_TURBO)[..., ::-1]
+    # Cold parts stay nearly as they are, so that the eye can check what was found against the picture.
+    weight = np.where(known, 0.6 * share, 0)[..., None]
+    picture = np.ascontiguousarray((scene * (1 - weight) + tint * weight).astype(np.uint8))
+    labels = cv.resize(heat.labels(threshold).astype(np.float32), across, interpolation=cv.INTER_NEAREST)
+    for rank, region in enumerate(heat.regions(threshold), 1):
+        mask = (labels == region.label).astype(np.uint8)
+        lines, _ = cv.findContours(mask, cv.RETR_EXTERNAL, cv.CHAIN_APPROX_SIMPLE)
+        cv.drawContours(picture, lines, -1, (0, 0, 0), 4, cv.LINE_AA)
+        cv.drawContours(picture, lines, -1, (255, 255, 255), 2, cv.LINE_AA)
+        _number(cv, picture, str(rank), region, ratio)
+    _save_picture(path, picture)
+
+
+def _number(cv: Any, picture: NDArray[np.uint8], text: str, region: Region, ratio: float) -> None:
+    at = int(region.window.col * ratio) + 8, int(region.window.row * ratio) + 26
+    for colour, width in (((0, 0, 0), 5), ((255, 255, 255), 2)):
+        cv.putText(picture, text, at, cv.FONT_HERSHEY_SIMPLEX, 0.8, colour, width, cv.LINE_AA)
+
+
+def _save_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    from landsift.files import write_whole
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"The overlay is a picture, so {path.name} must end in .png or .jpg")
+    if not path.parent.is_dir():
+        raise UsageError(f"The folder {path.parent} does not exist; make it first")
+    write_whole(path, lambda partial: Image.fromarray(picture).save(partial))
