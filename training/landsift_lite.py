@@ -127,7 +127,7 @@ def _history(folder: Path) -> dict[str, Any]:
         runs[path.stem] = {
             "recipe_hash": recipe_hash(read_recipe(run / "resolved.toml")) if run.is_dir() else None,
             "card": {key: value for key, value in card.items() if key not in ("files", "scores")},
-            "passes": read_metrics(run / "metrics.csv") if run.is_dir() else [],
+            "passes": read_metrics(run) if run.is_dir() else [],
         }
     return {"weights": folder.as_posix(), "runs": runs}
 

@@ -13,9 +13,9 @@ __all__ = ["QUERIES", "SAMPLES", "DemoOutcome", "run_demo"]
 
 SAMPLES = Path(__file__).parent / "samples"
 QUERIES = (
-    "a road through the trees",
+    "a highway beside a forest",
     "white clouds over the sea",
-    "a city on the coast",
+    "a town by the beach",
 )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from landsift.localize.engines import DEFAULT_SIDES, ENGINES, ask, look
 from landsift.localize.fusing import Evidence
+from landsift.localize.judging import judge
 from landsift.localize.looking import Looker
-from landsift.localize.maps import HeatMap, Region, write_overlay, write_regions
+from landsift.localize.maps import SMOOTHING, HeatMap, Region, write_overlay, write_regions
 from landsift.localize.scoring import (
     SeloScores,
     attention_centres,
@@ -34,6 +35,7 @@ __all__ = [
     "SeloScores",
     "attention_centres",
     "centre_map",
+    "judge",
     "localize",
     "mean_scores",
     "selo_scores",
@@ -41,8 +43,6 @@ __all__ = [
     "write_overlay",
     "write_regions",
 ]
-
-_SMOOTHING = {"windows": "median", "two-stage": "gaussian"}
 
 
 def localize(
@@ -76,4 +76,4 @@ def localize(
     query = ask(encoder, text, unlike, shuffled=engine == "two-stage")
     looker = Looker(scene, encoder, cache)
     evidence = look(looker, query, engine=engine, sides=sides, progress=progress)
-    return HeatMap(scene, evidence, _SMOOTHING[engine])
+    return HeatMap(scene, evidence, SMOOTHING[engine])

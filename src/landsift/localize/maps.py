@@ -26,6 +26,10 @@ from landsift.types import FloatArray, Window
 __all__ = ["HeatMap", "Region", "write_overlay", "write_regions"]
 
 _STRIP = 512
+SMOOTHING = {"windows": "median", "two-stage": "gaussian"}
+"""The filter of each engine."""
+PUBLISHED_FILTERS = {"windows": 251, "two-stage": 255}
+"""Their sides in pixels, for comparing with published figures."""
 _LARGEST_FILTER = 251
 _REACH = 128  # rows that the largest filter reads beyond its own
 _OVERVIEW_SIDE = 2048
@@ -60,13 +64,17 @@ class HeatMap:
         scene: Opened.
         evidence: Scored windows of it.
         smoothing: ``median`` or ``gaussian``.
+        filter_side: Of the filter, odd, 255 at most; None takes SeLo's 251 for windows of 256 pixels, and in
+            proportion less for smaller ones.
 
     Raises:
         SceneError: No window shows enough of the scene to be judged.
         MissingDependency: OpenCV is not installed.
     """
 
-    def __init__(self, scene: Scene, evidence: Evidence, smoothing: str = "median") -> None:
+    def __init__(
+        self, scene: Scene, evidence: Evidence, smoothing: str = "median", filter_side: int | None = None
+    ) -> None:
         if not len(evidence.scores):
             raise SceneError(
                 f"{scene.source.name} shows too little to be searched (clear or empty); "
@@ -74,9 +82,8 @@ class HeatMap:
             )
         self._cv = need("cv2", extra="localize")
         self.scene, self.evidence, self._smoothing = scene, evidence, smoothing
-        strips = [strip for _, _, strip in fused_strips(evidence, _STRIP)]
-        self.low = min(float(np.nanmin(strip)) for strip in strips if not np.isnan(strip).all())
-        self.high = max(float(np.nanmax(strip)) for strip in strips if not np.isnan(strip).all())
+        self._filter = filter_side or _fitting_filter(evidence)
+        self.low, self.high = _extremes(evidence)
 
     @property
     def step(self) -> int:
@@ -97,16 +104,10 @@ class HeatMap:
     def _smoothed(self, heat: NDArray[np.uint8]) -> NDArray[np.uint8]:
         blurred: NDArray[np.uint8]
         if self._smoothing == "median":
-            blurred = self._cv.medianBlur(heat, self.filter)
+            blurred = self._cv.medianBlur(heat, self._filter)
         else:
-            blurred = self._cv.GaussianBlur(heat, (self.filter, self.filter), 0)
+            blurred = self._cv.GaussianBlur(heat, (self._filter, self._filter), 0)
         return blurred
-
-    @cached_property
-    def filter(self) -> int:
-        """Side of the filter in pixels: SeLo's 251 for its windows of 256, in proportion for smaller ones."""
-        smallest = int((self.evidence.boxes[:, 2] - self.evidence.boxes[:, 0]).min())
-        return max(3, min(_LARGEST_FILTER, smallest * _LARGEST_FILTER // 256) | 1)
 
     @cached_property
     def overview(self) -> NDArray[np.uint8]:
@@ -181,6 +182,21 @@ class HeatMap:
         """Write the map as a Cloud-Optimized GeoTIFF; see :func:`~landsift.scenes.write_heat`."""
         facts = {"low": f"{self.low:.6f}", "high": f"{self.high:.6f}"}
         write_heat(path, self.scene.profile, self.strips(), **tags, **facts)
+
+
+def _extremes(evidence: Evidence) -> tuple[float, float]:
+    """Lowest and highest value of the map."""
+    low, high = np.inf, -np.inf
+    for _, _, mean in fused_strips(evidence, _STRIP):
+        known = mean[~np.isnan(mean)]
+        if len(known):
+            low, high = min(low, float(known.min())), max(high, float(known.max()))
+    return low, high
+
+
+def _fitting_filter(evidence: Evidence) -> int:
+    smallest = int((evidence.boxes[:, 2] - evidence.boxes[:, 0]).min())
+    return max(3, min(_LARGEST_FILTER, smallest * _LARGEST_FILTER // 256) | 1)
 
 
 def write_regions(path: Path, heat: HeatMap, threshold: float, text: str) -> int:

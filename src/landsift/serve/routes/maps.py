@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from itertools import chain
 from typing import Annotated, Any
+from zlib import crc32
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from numpy.typing import NDArray
 
 from landsift import __version__
 from landsift.errors import UsageError
 from landsift.gallery import Gallery
+from landsift.gallery.cache import Snapshot
 from landsift.gallery.listing import passing
 from landsift.gallery.places import Footprints, footprints, same_place, tiles_by_day
 from landsift.gallery.search import as_match
@@ -22,13 +25,13 @@ from landsift.serve.failures import DOCUMENTED
 from landsift.serve.routes.catalog import known_tile
 from landsift.serve.service import Service, base_of, encoded, packed, squeeze
 
-__all__ = ["EXAMPLES", "routes"]
+__all__ = ["EXAMPLES", "routes", "rows_key"]
 
 EXAMPLES = (
     "a harbour with moored boats",
-    "a road through the trees",
+    "a highway beside a forest",
     "white clouds over the sea",
-    "a city on the coast",
+    "a town by the beach",
     "an airport with parked planes",
     "storage tanks near the sea",
 )
@@ -72,7 +75,9 @@ def routes(service: Service) -> APIRouter:
             key = ("footprints", collection, scene, seen.version)
             body = kept.get(key)
             if body is None:
-                plain = _columns(footprints(seen.cache, seen.ledger, Where(scene=scene)))
+                where = Where(scene=scene)
+                rows = rows_key(seen, passing(seen.cache, seen.ledger, where))
+                plain = _columns(footprints(seen.cache, seen.ledger, where), rows)
                 body = plain, squeeze(plain)
                 kept.keep(key, body, len(plain) + len(body[1] or b""))
             return body
@@ -86,8 +91,13 @@ def routes(service: Service) -> APIRouter:
 
         def work() -> bytes:
             seen = gallery.snapshot()
-            days = tiles_by_day(seen.cache, seen.ledger)
-            return encoded({"days": list(days), "tiles": list(days.values())})
+            key = ("dates", collection, seen.version)
+            body = kept.get(key)
+            if body is None:
+                days = tiles_by_day(seen.cache, seen.ledger)
+                body = encoded({"days": list(days), "tiles": list(days.values())})
+                kept.keep(key, body, len(body))
+            return body
 
         return Response(await workers.search(work), media_type="application/json")
 
@@ -124,13 +134,18 @@ def _summary(id_: str, gallery: Gallery) -> dict[str, Any]:
     }
 
 
-def _columns(found: Footprints) -> bytes:
+def rows_key(seen: Snapshot, positions: NDArray[np.integer]) -> str:
+    """What tells one column of tiles from another: columns with the same key are about the same tiles."""
+    return f"{crc32(seen.cache.row[positions].tobytes()):08x}"
+
+
+def _columns(found: Footprints, rows: str) -> bytes:
     """The columns as JSON, written a piece at a time so that no other request waits for the whole."""
     counts = np.bincount(found.scene, minlength=len(found.scenes)).tolist()
     scenes = [_scene(row, count) for row, count in zip(found.scenes, counts, strict=True)]
     rings = np.round(found.corners, _DECIMALS).reshape(-1, 8)
     parts = [
-        b'{"count":%d,"ids":' % len(found.ids),
+        b'{"count":%d,"rows":"%s","ids":' % (len(found.ids), rows.encode()),
         *_pieces(found.ids),
         b',"scene":',
         *_pieces(found.scene.tolist()),
