@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from landsift.gallery import rankings as rankings_module
 from landsift.gallery import search as search_module
+from landsift.gallery.cache import Cache, Snapshot
 from landsift.gallery.listing import Orders
+from landsift.gallery.rankings import Rankings
 from landsift.gallery.scoring import ROUNDING, Scorer, score_rows
 from landsift.gallery.search import Order
+from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
 from landsift.index import FlatIndex
 
@@ -72,7 +78,9 @@ def cache_of(rows: np.ndarray) -> SimpleNamespace:
     for piece in pieces:
         index.attach(piece)
     held = SimpleNamespace(pieces=[{"vectors": piece} for piece in pieces])
-    return SimpleNamespace(index=index, row=np.arange(len(rows)), alive=np.ones(len(rows), bool), held=held)
+    found = SimpleNamespace(index=index, row=np.arange(len(rows)), alive=np.ones(len(rows), bool), held=held)
+    found.halves = lambda positions: Cache.halves(found, positions)
+    return found
 
 
 @pytest.mark.parametrize("few", [0, 10**9])
@@ -82,7 +90,7 @@ def test_the_head_of_a_ranking_is_the_exact_search(monkeypatch, few, share):
     rows[1500:1600] = rows[7]  # ties, which go by row
     cache, query = cache_of(rows), rows[7].astype(np.float32)
     mask = None if share == 1 else np.random.default_rng(3).random(4000) < share
-    monkeypatch.setattr(search_module, "_FEW", few)
+    monkeypatch.setattr(search_module, "FEW", few)
     monkeypatch.setattr(search_module, "searchable", lambda *_: mask)
     order = Order.of(cache, {}, query, Where(), Scorer())
     searched = 4000 if mask is None else int(mask.sum())
@@ -94,6 +102,92 @@ def test_the_head_of_a_ranking_is_the_exact_search(monkeypatch, few, share):
     least = float(exact[200] + exact[201]) / 2
     assert order.reaching(least) == 201 and order.searched == searched == len(order.passed())
     assert np.allclose(np.sort(order.passed()), exact[::-1], atol=ROUNDING)
+
+
+def test_those_who_waited_longest_are_scored_first_and_no_one_waits_for_a_second_pass(monkeypatch):
+    pieces, scorer, passes = [unit_rows(10, 0).astype("<f2")], Scorer(), []
+    open_gate, plain = threading.Event(), score_rows
+
+    def slow(pieces, queries):
+        passes.append(queries[:, 0].tolist())
+        assert open_gate.wait(10)
+        return plain(pieces, queries)
+
+    monkeypatch.setattr("landsift.gallery.scoring.score_rows", slow)
+    monkeypatch.setattr("landsift.gallery.scoring._MOST_SCORES", 30)  # three queries of ten rows
+    queries = np.zeros((8, DIM), np.float32)
+    queries[:, 0] = np.arange(8)
+    with ThreadPoolExecutor(8) as pool:
+        waiting = []
+        for count, query in enumerate(queries):
+            waiting.append(pool.submit(scorer.scores, pieces, query))
+            while not passes or len(scorer._waiting) < count:
+                time.sleep(0.001)
+        open_gate.set()
+        for future in waiting:
+            future.result(10)
+    assert passes == [[0.0], [1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0]]
+    assert (scorer.passes, scorer.scored) == (4, 8)
+
+
+def test_the_spread_counts_as_a_histogram_does_and_its_floor_leaves_the_best():
+    scores = np.random.default_rng(4).standard_normal(5000).astype(np.float32)
+    spread = Spread.of(scores)
+    edges, counts = spread.coarse(50)
+    expected, sides = np.histogram(scores, 50)
+    assert np.allclose(edges, sides, atol=1e-6) and np.abs(counts - expected).sum() <= 4  # on an edge
+    ranked = np.sort(scores)[::-1]
+    for depth in (1, 7, 100, 4999, 5000, 9999):
+        floor = spread.floor_of(depth)
+        assert floor - 1e-6 <= ranked[min(depth, 5000) - 1]
+        assert (scores >= floor).sum() <= depth + 30 or depth > 4000
+    alike = Spread.of(np.full(9, 0.25, np.float32))
+    assert alike.counts.sum() == 9 and alike.floor_of(3) <= 0.25
+    assert Spread.of(np.empty(0, np.float32)).counts.size == 0
+
+
+@pytest.fixture
+def ranked(monkeypatch):
+    """Rankings of a made-up gallery, with a filter that is a share of its rows."""
+    rows = unit_rows(20_000, 0).astype("<f2")
+
+    def mask(cache, ledger, where):
+        return None if where.scene is None else np.random.default_rng(0).random(20_000) < float(where.scene)
+
+    monkeypatch.setattr(rankings_module, "searchable", mask)
+    return rows, lambda most_bytes=10**9: Rankings(Scorer(), most_bytes)
+
+
+@pytest.mark.parametrize("share", [None, "0.9", "0.1"])
+def test_filters_of_one_query_share_a_pass_and_rank_as_the_exact_search(ranked, share):
+    rows, make = ranked
+    rankings, query = make(), rows[5].astype(np.float32)
+    seen = Snapshot(1, cache_of(rows), {})
+    rankings.order(seen, query, Where())
+    order = rankings.order(seen, query, Where(scene=share))
+    assert rankings.scorer.scored == 1
+    hits = seen.cache.index.search(query[None], 40, order.mask)
+    found, scores = order.head(40)
+    assert found.tolist() == hits.rows[0].tolist() and scores.tolist() == hits.scores[0].tolist()
+    assert order.spread.counts.sum() == order.searched
+    assert (rankings.asked, rankings.known) == (2, share != "0.1")
+
+
+def test_a_ranking_is_never_that_of_the_gallery_as_it_was(ranked):
+    rows, make = ranked
+    rankings, query = make(), rows[5].astype(np.float32)
+    before, after = Snapshot(1, cache_of(rows), {}), Snapshot(1, cache_of(rows[:15_000]), {})
+    assert rankings.order(before, query, Where()).searched == 20_000
+    assert rankings.order(after, query, Where()).searched == 15_000
+
+
+def test_what_rankings_keep_stays_within_its_bytes(ranked):
+    rows, make = ranked
+    rankings, seen = make(300_000), Snapshot(1, cache_of(rows), {})
+    for number in range(12):
+        rankings.order(seen, rows[number].astype(np.float32), Where(scene=f"0.{number + 50}"))
+        assert sum(kept.nbytes for kept in rankings._kept._kept.values()) <= 300_000
+    assert len(rankings._kept._kept) > 2
 
 
 def test_rankings_are_kept_while_the_gallery_stays_and_memory_lasts():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from landsift.gallery.gallery import Gallery
 from landsift.gallery.indexing import IndexProgress, IndexReport
+from landsift.gallery.nearby import Near
 from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.where import Where
@@ -18,6 +19,7 @@ __all__ = [
     "IndexReport",
     "IndexSettings",
     "Match",
+    "Near",
     "SearchResult",
     "Where",
 ]

@@ -7,7 +7,7 @@ until they are a quarter of all rows; then the next refresh rebuilds it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from landsift.errors import DiskFull, GalleryDamaged
 from landsift.files import ColumnFolder, ColumnSpec
 from landsift.gallery.store import ItemRow, SceneRow, Store
+from landsift.gallery.ways import open_ways
 from landsift.gallery.where import Outlines
-from landsift.index import FlatIndex
+from landsift.index import FlatIndex, PlannedIndex
+from landsift.types import FloatArray
 
 __all__ = ["CACHE", "Cache", "Snapshot", "open_cache"]
 
@@ -46,6 +48,7 @@ class Cache:
         outlines: Where each row lies.
         alive: ``(n,)`` bool; False for tiles deleted since they were cached.
         held: How far the columns go, and what they are made of.
+        ways: The vectors again, with the quick ways to them.
     """
 
     index: FlatIndex
@@ -58,27 +61,40 @@ class Cache:
     outlines: Outlines
     alive: NDArray[np.bool_]
     held: _Held
+    ways: PlannedIndex
 
     def items(self, positions: Iterable[int]) -> list[ItemRow]:
         """The tiles at these positions, without their vectors."""
-        return [self._item(int(position)) for position in positions]
+        at = np.fromiter(positions, np.int64)
+        columns = (self.scene, self.scale, self.window, self.gsd, self.share, self.row)
+        taken = zip(*(column[at].tolist() for column in columns), self.outlines.corners[at], strict=True)
+        return [
+            ItemRow(
+                scene,
+                scale,
+                col,
+                line,
+                width,
+                height,
+                None if gsd != gsd else gsd,
+                share,
+                None if corners[0, 0] != corners[0, 0] else corners.tobytes(),
+                b"",
+                row,
+            )
+            for scene, scale, (col, line, width, height), gsd, share, row, corners in taken
+        ]
 
-    def _item(self, at: int) -> ItemRow:
-        col, line, width, height = self.window[at].tolist()
-        gsd, corners = float(self.gsd[at]), self.outlines.corners[at]
-        return ItemRow(
-            scene=int(self.scene[at]),
-            scale=float(self.scale[at]),
-            col=col,
-            line=line,
-            width=width,
-            height=height,
-            gsd=None if np.isnan(gsd) else gsd,
-            valid=float(self.share[at]),
-            corners=None if np.isnan(corners[0, 0]) else corners.tobytes(),
-            vector=b"",
-            row=int(self.row[at]),
-        )
+    def halves(self, positions: NDArray[np.integer]) -> NDArray[np.float16]:
+        """The stored vectors at these positions, ``(n, dim)``."""
+        out = np.empty((len(positions), self.index.dim), "<f2")
+        first = 0
+        for piece in self.held.pieces:
+            rows = piece["vectors"]
+            inside = (positions >= first) & (positions < first + len(rows))
+            out[inside] = rows[positions[inside] - first]
+            first += len(rows)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +149,16 @@ class _Held:
         return [piece for piece in (self.disk, self.memory) if piece is not None]
 
 
-def open_cache(store: Store, folder: Path, dim: int, *, save: bool, before: Cache | None = None) -> Cache:
+def open_cache(
+    store: Store,
+    folder: Path,
+    dim: int,
+    *,
+    save: bool,
+    before: Cache | None = None,
+    texts: Callable[[], FloatArray] | None = None,
+    anew: bool = False,
+) -> Cache:
     """Bring the cache up to date with the store and open it.
 
     Args:
@@ -143,6 +168,8 @@ def open_cache(store: Store, folder: Path, dim: int, *, save: bool, before: Cach
         save: Write what was missing. Only the process that holds the gallery's writer lock may; others get
             the missing rows in memory.
         before: What this process had opened, so that rows it has in memory need not be read again.
+        texts: With ``save``, also bring the quick ways up to date; these texts measure their recall.
+        anew: Build also quick ways that are up to date.
     """
     if save:
         # Without room for the cache the truth is still safe in the store, and is read from there.
@@ -151,7 +178,11 @@ def open_cache(store: Store, folder: Path, dim: int, *, save: bool, before: Cach
     held = _Held.open(store, folder / CACHE, dim)
     if before is not None and before.held.epoch == held.epoch and before.held.last_row > held.last_row:
         held = before.held
-    return _assemble(held.extended(store, dim), store.removed_rows(), dim)
+    cache = _assemble(held.extended(store, dim), store.removed_rows(), dim)
+    cache.ways = open_ways(
+        store, folder / CACHE, cache.index, cache.row, cache.alive, save=texts if save else None, anew=anew
+    )
+    return cache
 
 
 def _save(store: Store, folder: Path, dim: int) -> None:
@@ -228,10 +259,11 @@ def _assemble(held: _Held, removed: list[int], dim: int) -> Cache:
         known = np.flatnonzero(inside)[columns["row"][at[inside]] == np.asarray(removed)[inside]]
         alive[at[known]] = False
     outlines = Outlines(**{name: columns.pop(name) for name in ("corners", "west", "south", "east", "north")})
-    return Cache(index=index, outlines=outlines, alive=alive, held=held, **columns)
+    ways = PlannedIndex(index)
+    return Cache(index=index, outlines=outlines, alive=alive, held=held, ways=ways, **columns)
 
 
 def _joined(parts: list[NDArray[Any]], dtype: str, row_shape: tuple[int, ...]) -> NDArray[Any]:
     if len(parts) == 1:
-        return parts[0]
+        return np.asarray(parts[0])  # a memory map still, without the cost of its class at every use
     return np.concatenate(parts) if parts else np.empty((0, *row_shape), dtype)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from landsift.errors import EncoderMismatch
 from landsift.gallery.cache import Cache
+from landsift.gallery.indexing import signature
 from landsift.gallery.store import SceneRow
-from landsift.scenes import SceneProfile
+from landsift.scenes import SceneProfile, SceneSource
+from landsift.types import Encoder, EncoderCard
 
-__all__ = ["facts_of_scene", "facts_of_tiles"]
+__all__ = ["facts_of_scene", "facts_of_tiles", "is_gone", "same_encoder"]
 
 
 def facts_of_tiles(cache: Cache, ledger: Mapping[int, SceneRow]) -> dict[str, Any]:
@@ -60,6 +64,29 @@ def facts_of_scene(scene: SceneRow) -> dict[str, Any]:
         "bands_why": profile.bands_why,
         "stretch": [list(pair) for pair in profile.stretch],
     }
+
+
+def is_gone(scene: SceneRow) -> bool:
+    """Whether the local file of a scene is not there any more."""
+    return scene.signature is not None and signature(SceneSource.from_json(scene.source)) is None
+
+
+def same_encoder(encoder: Encoder, card: EncoderCard, folder: Path) -> Encoder:
+    """The encoder, if it is the one that made the gallery in ``folder``.
+
+    Raises:
+        EncoderMismatch: It is another.
+    """
+    if encoder.card.weights_sha256 != card.weights_sha256:
+        raise EncoderMismatch(
+            f"The gallery {folder} was made by {_named(card)}, which is not {_named(encoder.card)}; "
+            "use the first, or index into a new gallery"
+        )
+    return encoder
+
+
+def _named(card: EncoderCard) -> str:
+    return f"{card.name} ({card.weights_sha256[:8]})"
 
 
 def _day(seconds: float) -> str:

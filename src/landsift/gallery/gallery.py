@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from functools import cached_property
+from dataclasses import asdict, replace
+from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -14,33 +14,37 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from landsift.encoders import load_encoder
-from landsift.errors import EncoderMismatch, GalleryBusy, GalleryReadOnly, UsageError
-from landsift.formats import FeatureTable, write_table
+from landsift.errors import GalleryBusy, GalleryReadOnly, UsageError
+from landsift.formats import write_table
 from landsift.gallery.cache import Cache, Snapshot, open_cache
 from landsift.gallery.checks import complaints
-from landsift.gallery.facts import facts_of_scene, facts_of_tiles
-from landsift.gallery.filtering import searchable
-from landsift.gallery.indexing import IndexProgress, IndexReport, index_sources, signature
+from landsift.gallery.exporting import footprint_tables
+from landsift.gallery.facts import facts_of_scene, facts_of_tiles, is_gone, same_encoder
+from landsift.gallery.indexing import IndexProgress, IndexReport, index_sources
+from landsift.gallery.judging import JUDGED, judged
 from landsift.gallery.labels import LabelBook
-from landsift.gallery.listing import Orders
 from landsift.gallery.naming import TileName
-from landsift.gallery.probe import LEAST_LABELS, Probe, fit_probe
+from landsift.gallery.nearby import Near, Nearby
+from landsift.gallery.probe import Probe, probe_of
 from landsift.gallery.query import compose
+from landsift.gallery.rankings import Rankings
 from landsift.gallery.reading import cut_tile, draw_map_tile, read_query_image, read_tile, read_upload
-from landsift.gallery.result import TILE_FIELDS, Match, SearchResult
+from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.saved import SavedQueries
 from landsift.gallery.scoring import Scorer
 from landsift.gallery.search import Order, Wish, as_match
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import DATABASE, ItemRow, SceneRow, Store
+from landsift.gallery.ways import chosen_index, keep_choice, measured_ways, probe_texts, texts_to_measure
 from landsift.gallery.where import Where, fits
+from landsift.gallery.wording import in_words, is_file
+from landsift.index import IndexChoice, Stopwatch
 from landsift.scenes import SceneSource, find_sources
 from landsift.threads import available_threads
-from landsift.types import Encoder, EncoderCard, FloatArray, Pixels
+from landsift.types import Encoder, EncoderCard, FloatArray, PairScorer, Pixels
 
 __all__ = ["Gallery"]
 
-_EXPORT_BATCH = 20_000
 _READERS_TURN = 2.0
 """Seconds that a first look at a gallery may hold the writer's place to save the search cache."""
 _ORDERS_BYTES = 64_000_000
@@ -59,8 +63,9 @@ class Gallery:
         self._given_encoder = encoder
         self._seen: Snapshot | None = None
         self._refreshing = RLock()
-        self._orders = Orders(_ORDERS_BYTES)
         self._scorer = Scorer()
+        self.rankings = Rankings(self._scorer, _ORDERS_BYTES)
+        self._nearby = Nearby(folder, store.writable)
         self.labels = LabelBook(store)
         self.saved = SavedQueries(store)
 
@@ -108,9 +113,8 @@ class Gallery:
         gallery = cls(folder, Store(folder, writable=writable))
         if encoder is not None:
             try:
-                gallery._given_encoder = gallery._same(
-                    load_encoder(encoder) if isinstance(encoder, str) else encoder
-                )
+                loaded = load_encoder(encoder) if isinstance(encoder, str) else encoder
+                gallery._given_encoder = same_encoder(loaded, gallery.card, folder)
             except BaseException:
                 gallery.close()
                 raise
@@ -159,15 +163,9 @@ class Gallery:
             EncoderMismatch: Its weights have changed since.
             EncoderError: It cannot be found any more.
         """
-        return self._given_encoder or self._same(load_encoder(self._store.meta("encoder_location")))
-
-    def _same(self, encoder: Encoder) -> Encoder:
-        if encoder.card.weights_sha256 != self.card.weights_sha256:
-            raise EncoderMismatch(
-                f"The gallery {self.folder} was made by {_named(self.card)}, which is not "
-                f"{_named(encoder.card)}; use the first, or index into a new gallery"
-            )
-        return encoder
+        if self._given_encoder is not None:
+            return self._given_encoder
+        return same_encoder(load_encoder(self._store.meta("encoder_location")), self.card, self.folder)
 
     # -- adding and removing -----------------------------------------------------------------------------
 
@@ -178,6 +176,7 @@ class Gallery:
         retry_failed: bool = False,
         progress: Callable[[IndexProgress], None] | None = None,
         on_wait: Callable[[str], None] | None = None,
+        index: str | None = None,
         **settings: Any,
     ) -> IndexReport:
         """Index scenes; does only what is missing, and can be repeated after any interruption.
@@ -188,6 +187,7 @@ class Gallery:
             retry_failed: Also try scenes again that failed before and have not changed.
             progress: Called after each batch.
             on_wait: Called with a sentence if another process is writing; then this one waits. None raises.
+            index: Kind of search index to keep, as :meth:`reindex` takes it; None leaves the present one.
             **settings: Explicit :class:`IndexSettings`; scenes indexed with others are cut anew.
 
         Raises:
@@ -201,6 +201,8 @@ class Gallery:
         named = [source for source in sources if not isinstance(source, SceneSource)]
         found = [*ready, *(find_sources(named) if named or not ready else ())]
         with self._writing(on_wait):
+            if index is not None:
+                self._choose(index)
             try:
                 return index_sources(
                     self._store,
@@ -214,7 +216,7 @@ class Gallery:
                 )
             finally:
                 self._seen = None
-                open_cache(self._store, self.folder, self.card.dim, save=True)
+                self._save_cache()
 
     def remove(self, *patterns: str, missing: bool = False) -> list[str]:
         """Remove scenes and their tiles.
@@ -231,7 +233,7 @@ class Gallery:
         """
         with self._writing(None):
             ledger = self._store.scenes()
-            chosen = [scene for scene in ledger if missing and _is_gone(scene)]
+            chosen = [scene for scene in ledger if missing and is_gone(scene)]
             for pattern in patterns:
                 fitting = [scene for scene in ledger if fits(scene, pattern)]
                 if not fitting:
@@ -243,8 +245,34 @@ class Gallery:
                     assert key is not None
                     self._store.delete_scene(key)
             self._seen = None
-            open_cache(self._store, self.folder, self.card.dim, save=True)
+            self._save_cache()
         return list(names.values())
+
+    def reindex(self, kind: str | None = None, **choice: Any) -> dict[str, Any]:
+        """Build the search index anew, of another kind or the same; no tile is encoded again.
+
+        Args:
+            kind: One of :data:`landsift.index.KINDS`; None keeps the present one.
+            **choice: ``floor`` and ``bits`` of :class:`landsift.index.IndexChoice`; the rest stays.
+
+        Returns:
+            The choice, and what each way was measured to find, see :func:`measured_ways`.
+
+        Raises:
+            UsageError: No such kind, or a value is off.
+            GalleryBusy, GalleryReadOnly: It cannot be written.
+        """
+        with self._writing(None):
+            chosen = self._choose(kind, **choice)
+            self._seen = None
+            return measured_ways(chosen, self._save_cache(anew=True).ways)
+
+    def _choose(self, kind: str | None, **choice: Any) -> IndexChoice:
+        present = chosen_index(self._store)
+        chosen = replace(present, kind=kind or present.kind, **choice)
+        with self._store.transaction():
+            keep_choice(self._store, chosen)
+        return chosen
 
     @contextmanager
     def _writing(
@@ -286,8 +314,11 @@ class Gallery:
         where: Where | None = None,
         min_score: float | None = None,
         overlapping: str = "merge",
+        near: Near | tuple[float, float] | None = None,
+        csls: bool = False,
+        judge: PairScorer | None = None,
     ) -> SearchResult:
-        """Find the tiles that fit best; exact, also under filters.
+        """Find the tiles that fit best, also under filters, by the way that the planner takes.
 
         Args:
             text: What to look for, one sentence or several.
@@ -299,23 +330,34 @@ class Gallery:
             min_score: Leave out matches that score less.
             overlapping: ``merge`` gives one match a place, the best of the overlapping tiles of a scene;
                 ``keep`` gives all.
+            near: Longitude and latitude of a place to prefer, by a location encoder; see :class:`Near`.
+            csls: Put tiles that are near to every query further back (one-sided; scores stay as they are).
+            judge: Looks at the pixels of the best matches and the text together, and puts them in order.
 
         Raises:
             UsageError: ``k < 1``, nothing to look for, an empty text, an unknown tile or file.
         """
+        watch = Stopwatch()
         texts = [text] if isinstance(text, str) else list(text or ())
         own = [item for item in like if isinstance(item, str)]
-        wanted = [*self._encode_texts(texts), *(self._vector_of(item) for item in like)]
-        unwanted = [self._vector_of(item, or_text=True) for item in unlike]
-        return self.rank(
+        with watch.stage("query encoded", len(texts) + len(like) + len(unlike)):
+            wanted = [*self._encode_texts(texts), *(self._vector_of(item) for item in like)]
+            unwanted = [self._vector_of(item, or_text=True) for item in unlike]
+        result = self.rank(
             compose(self._rows(wanted), self._rows(unwanted)),
-            words=_in_words(texts, like, unlike),
-            k=k,
+            words=in_words(texts, like, unlike),
+            k=k if judge is None or k < 1 else max(k, JUDGED),
             where=where,
             min_score=min_score,
             overlapping=overlapping,
             without=own,
+            near=near,
+            csls=csls,
         )
+        if judge is not None:
+            result = judged(result, judge, texts, self.read, k)
+        trace = None if result.trace is None else result.trace.among(before=tuple(watch.stages))
+        return replace(result, trace=trace)
 
     def rank(
         self,
@@ -329,16 +371,20 @@ class Gallery:
         overlapping: str = "merge",
         without: Sequence[str] = (),
         order: Order | None = None,
+        seen: Snapshot | None = None,
+        near: Near | tuple[float, float] | None = None,
+        csls: bool = False,
     ) -> SearchResult:
         """Find the tiles that fit a vector best; :meth:`search` for those who have encoded already.
 
         Args:
             query: ``(dim,)`` unit vector.
             words: What it means, for headings.
-            k, where, min_score, overlapping: As :meth:`search` takes them.
+            k, where, min_score, overlapping, near, csls: As :meth:`search` takes them.
             skip: Leave out so many of the best, for the pages after the first.
             without: Ids of tiles that are never matches.
             order: What :meth:`order` gave for this query and these filters; spares the scan.
+            seen: The moment to search, which is that of ``order``; None takes the present one.
 
         Raises:
             UsageError: ``k < 1``, a negative ``skip``, or another ``overlapping``.
@@ -351,19 +397,16 @@ class Gallery:
             raise UsageError(f"overlapping is 'merge' or 'keep', got {overlapping!r}; choose one")
         own = [tile for name in without if (tile := self._tile(name))]
         merge = overlapping == "merge"
-        wish = Wish(query, words, k, where or Where(), min_score, merge, own, skip)
-        seen = self.snapshot()
+        crowd = self._crowd if csls else None
+        wish = Wish(query, words, k, where or Where(), min_score, merge, own, skip, crowd)
+        seen = seen or self.snapshot()
+        if near is not None:
+            order = self._nearby.order(seen.cache, seen.ledger, query, wish.where, near, self._scorer)
         return wish.fulfil(seen.cache, seen.ledger, order)
 
-    def order(self, query: FloatArray, where: Where | None = None) -> Order:
+    def order(self, query: FloatArray, where: Where | None = None, seen: Snapshot | None = None) -> Order:
         """The ranking of all tiles that pass the filters; kept for a while, so that pages cost no scan."""
-        seen, where = self.snapshot(), where or Where()
-        key = (query.tobytes(), where)
-        known = self._orders.get(seen.version, key)
-        if known is None:
-            known = Order.of(seen.cache, seen.ledger, query, where, self._scorer)
-            self._orders.keep(seen.version, key, known)
-        return known
+        return self.rankings.order(seen or self.snapshot(), query, where or Where())
 
     def snapshot(self) -> Snapshot:
         """The cache and the ledger as of the last commit of any process."""
@@ -382,11 +425,16 @@ class Gallery:
         cache = None
         if before is None:
             with suppress(GalleryBusy, GalleryReadOnly), self._writing(None, patience=0):
-                cache = open_cache(self._store, self.folder, self.card.dim, save=True)
+                cache = self._save_cache()
         if cache is None:  # what the cache on disk lacks is kept in memory
             cache = open_cache(self._store, self.folder, self.card.dim, save=False, before=before)
         ledger = {scene.key: scene for scene in self._store.scenes() if scene.key is not None}
         return Snapshot(version, cache, ledger)
+
+    def _save_cache(self, *, anew: bool = False) -> Cache:
+        """Bring the search cache up to date; only while holding the writer's place."""
+        texts = partial(texts_to_measure, lambda: self.encoder)
+        return open_cache(self._store, self.folder, self.card.dim, save=True, texts=texts, anew=anew)
 
     def _fresh(self) -> tuple[Cache, dict[int, SceneRow]]:
         seen = self.snapshot()
@@ -400,6 +448,11 @@ class Gallery:
             raise UsageError("The text is empty; say what to look for, such as 'a harbour with moored boats'")
         return self.encoder.encode_texts(texts) if texts else self._rows([])
 
+    @cached_property
+    def _crowd(self) -> FloatArray:
+        """Other queries, against which a tile's crowdedness is measured."""
+        return probe_texts(self.encoder)
+
     def _vector_of(self, item: QueryItem, *, or_text: bool = False) -> FloatArray:
         """The unit vector of an array, a tile id, an image file or, where allowed, a text."""
         if isinstance(item, np.ndarray):
@@ -407,7 +460,7 @@ class Gallery:
         if isinstance(item, str) and (tile := self._tile(item)) is not None:
             vector = np.frombuffer(tile.vector, "<f2").astype(np.float32)
             return vector / np.linalg.norm(vector)
-        if _is_file(item):
+        if is_file(item):
             pixels = read_query_image(Path(item), self._fresh()[1].values())
             return self.encoder.encode_images([pixels])[0]
         if or_text:
@@ -456,12 +509,8 @@ class Gallery:
 
         Labels of tiles that have been removed since do not count.
         """
-        labels = [(label.wanted, tile) for label in self.labels.of(topic) if (tile := self._tile(label.tile))]
-        rows = [np.frombuffer(tile.vector, "<f2").astype(np.float32) for _, tile in labels]
-        vectors, wanted = self._rows(rows), np.array([good for good, _ in labels], bool)
-        if min(wanted.sum(), (~wanted).sum()) < LEAST_LABELS:
-            return None
-        return fit_probe(vectors[wanted], vectors[~wanted])
+        labels = [(label.wanted, self._tile(label.tile)) for label in self.labels.of(topic)]
+        return probe_of([(wanted, tile.vector) for wanted, tile in labels if tile is not None])
 
     def cut(self, tile: str) -> bytes:
         """A tile cut out of its source with all bands and native samples: a GeoTIFF.
@@ -547,43 +596,5 @@ class Gallery:
         """
         if vectors and Path(path).suffix.lower() not in (".parquet", ".geoparquet"):
             raise UsageError("Embeddings are written to GeoParquet only; end the name with .parquet")
-        return write_table(path, self._tables(where or Where(), vectors), layer="footprints")
-
-    def _tables(self, where: Where, vectors: bool) -> Iterator[FeatureTable]:
-        cache, ledger = self._fresh()
-        mask = searchable(cache, ledger, where)
-        wanted = np.arange(len(cache.row)) if mask is None else np.flatnonzero(mask)
-        card = self.card
-        about = {"model": card.name, "dimensions": card.dim, "weights_sha256": card.weights_sha256}
-        for start in range(0, max(1, len(wanted)), _EXPORT_BATCH):
-            part = wanted[start : start + _EXPORT_BATCH]
-            fields = [as_match(item, ledger[item.scene]).fields() for item in cache.items(part)]
-            columns = {name: [field[name] for field in fields] for name in TILE_FIELDS}
-            corners = np.asarray(cache.outlines.corners[part])
-            embeddings = cache.index.vectors(part) if vectors else None
-            yield FeatureTable(corners, columns, TILE_FIELDS, embeddings, about if vectors else {})
-
-
-def _in_words(texts: Sequence[str], like: Sequence[QueryItem], unlike: Sequence[QueryItem]) -> str:
-    def named(item: QueryItem) -> str:
-        return (
-            "an image" if isinstance(item, np.ndarray) else Path(item).name if _is_file(item) else str(item)
-        )
-
-    parts = [*texts, *(f"like {named(item)}" for item in like), *(f"not {named(item)}" for item in unlike)]
-    return ", ".join(parts)
-
-
-def _is_file(item: QueryItem) -> bool:
-    try:
-        return not isinstance(item, np.ndarray) and Path(item).is_file()
-    except (OSError, ValueError):  # a text too long, or with a zero byte, to be a path
-        return False
-
-
-def _is_gone(scene: SceneRow) -> bool:
-    return scene.signature is not None and signature(SceneSource.from_json(scene.source)) is None
-
-
-def _named(card: EncoderCard) -> str:
-    return f"{card.name} ({card.weights_sha256[:8]})"
+        tables = footprint_tables(self.snapshot(), where, self.card, vectors=vectors)
+        return write_table(path, tables, layer="footprints")

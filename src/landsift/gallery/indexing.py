@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from landsift.gallery.bands import band_choice, encode_tiles
 from landsift.gallery.readers import Cut, Event, Failed, Job, Opened, Reader, Untouched, in_order
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import ItemRow, SceneRow, Store
@@ -168,7 +169,7 @@ class _Run:
 
     def go(self, workers: int) -> None:
         """Run to the end."""
-        reader = Reader()
+        reader = Reader(band_choice(self._encoder.card))
         pool = ThreadPoolExecutor(
             max(1, workers), thread_name_prefix="landsift-read", initializer=keep_environment
         )
@@ -218,7 +219,7 @@ class _Run:
         if not self._waiting:
             return
         kept = [(job, tile) for job, _, tile in self._waiting if tile is not None]
-        vectors = self._encoder.encode_images([tile.pixels for _, tile in kept]) if kept else np.empty((0, 0))
+        vectors = encode_tiles(self._encoder, [tile for _, tile in kept]) if kept else np.empty((0, 0))
         items = [_item(job, tile, vector) for (job, tile), vector in zip(kept, vectors, strict=True)]
         touched = dict.fromkeys(job for job, _, _ in self._waiting)
         with self._store.transaction():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,10 @@ from landsift.errors import UsageError
 from landsift.gallery.cache import Cache
 from landsift.gallery.conditions import PROPERTIES
 from landsift.gallery.filtering import column_of, searchable
-from landsift.gallery.search import Order
 from landsift.gallery.store import SceneRow
 from landsift.gallery.where import Where
 
-__all__ = ["SCORE", "Orders", "SortKey", "arranged", "passing", "sort_values"]
+__all__ = ["SCORE", "Kept", "Orders", "SortKey", "arranged", "passing", "sort_values"]
 
 SCORE = "score"
 SortKey = tuple[str, bool]
@@ -83,6 +83,15 @@ def sort_values(
     return np.where(known, values, np.nan).astype(np.float64)
 
 
+class Kept(Protocol):
+    """What can be kept: it says how many bytes it takes."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        ...
+
+
 class Orders:
     """Complete rankings that were made lately, so that a next page or another threshold costs no scan.
 
@@ -92,12 +101,12 @@ class Orders:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._kept: OrderedDict[Hashable, Order] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._bytes = 0
-        self._version: int | None = None
+        self._version: object = None
         self._lock = Lock()
 
-    def get(self, version: int, key: Hashable) -> Order | None:
+    def get(self, version: object, key: Hashable) -> Any:
         """The ranking of a version of the gallery that is kept under a key."""
         with self._lock:
             if version != self._version:
@@ -106,7 +115,7 @@ class Orders:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def keep(self, version: int, key: Hashable, order: Order) -> None:
+    def keep(self, version: object, key: Hashable, order: Kept) -> None:
         """Keep a ranking, and let go of those of other versions and those not asked for the longest."""
         with self._lock:
             if version != self._version:

@@ -6,6 +6,7 @@ convex and as small as the vectors are long, so a few steps reach the minimum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from landsift.errors import UsageError
 from landsift.types import FloatArray
 
-__all__ = ["LEAST_LABELS", "Probe", "fit_probe"]
+__all__ = ["LEAST_LABELS", "Probe", "fit_probe", "probe_of"]
 
 LEAST_LABELS = 5
 """Labels of each kind from which a probe is fitted; with fewer, Rocchio's rule does better."""
@@ -40,6 +41,20 @@ class Probe:
     def chance(self, score: float) -> float:
         """How likely a tile of this score is wanted, 0 to 1."""
         return float(_squash(np.float64(self.slope * score + self.offset)))
+
+
+def probe_of(labels: Sequence[tuple[bool, bytes]]) -> Probe | None:
+    """Fit a probe to labelled vectors; None as long as there are too few of a kind.
+
+    Args:
+        labels: Whether a tile is wanted, and its vector as float16 bytes.
+    """
+    kinds = [
+        [np.frombuffer(row, "<f2") for good, row in labels if good == wanted] for wanted in (True, False)
+    ]
+    if min(map(len, kinds)) < LEAST_LABELS:
+        return None
+    return fit_probe(*(np.array(kind, np.float32) for kind in kinds))
 
 
 def fit_probe(wanted: NDArray[np.floating], unwanted: NDArray[np.floating]) -> Probe:

@@ -15,6 +15,7 @@ from landsift.errors import SceneError
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import SceneRow
 from landsift.scenes import (
+    BandChoice,
     ReadBlock,
     Scene,
     SceneProfile,
@@ -89,9 +90,14 @@ Event = Opened | Untouched | Cut | Failed
 
 
 class Reader:
-    """Opens scenes and cuts blocks; each thread keeps the scene it read last open."""
+    """Opens scenes and cuts blocks; each thread keeps the scene it read last open.
 
-    def __init__(self) -> None:
+    Args:
+        spectra: Says which bands the tiles bring beside their picture; none when None.
+    """
+
+    def __init__(self, spectra: BandChoice | None = None) -> None:
+        self._spectra = spectra
         self._of_thread = threading.local()
         self._open: list[Scene] = []
 
@@ -145,7 +151,13 @@ class Reader:
                 self._open.remove(kept[1])
                 kept[1].close()
             settings = job.settings
-            scene = open_scene(job.source, bands=settings.bands, crs=settings.crs, profile=job.profile)
+            scene = open_scene(
+                job.source,
+                bands=settings.bands,
+                crs=settings.crs,
+                profile=job.profile,
+                spectra=self._spectra,
+            )
             self._open.append(scene)
             self._of_thread.kept = kept = (job, scene)
         return kept[1]

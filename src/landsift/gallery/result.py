@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from landsift.index import Trace
 from landsift.types import Window
 
 __all__ = ["TILE_FIELDS", "Match", "SearchResult"]
@@ -111,6 +112,7 @@ class SearchResult(Sequence[Match]):
         total: Tiles in the gallery.
         seconds: Time from the encoded query to the answer.
         notes: Sentences on what was left out, for people.
+        trace: The way that was taken, and its stages; None where there was none to take.
     """
 
     matches: tuple[Match, ...]
@@ -119,6 +121,7 @@ class SearchResult(Sequence[Match]):
     total: int
     seconds: float
     notes: tuple[str, ...] = ()
+    trace: Trace | None = None
 
     def __len__(self) -> int:
         return len(self.matches)

@@ -7,6 +7,7 @@ they serve to count and to leave out, and the exact search orders what is left. 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -21,10 +22,14 @@ __all__ = ["ROUNDING", "Scorer", "score_rows"]
 ROUNDING = 1e-4
 """More than two sums of a unit vector's products can differ by, whatever the order of adding."""
 
-_ROWS_AT_ONCE = 1024  # their float32 form stays near the processor, and each step is worth its call
+# Their float32 form stays near the processor, and between steps, where threads take turns, lies enough work.
+_ROWS_AT_ONCE = 2048
 _MOST_SCORES = 4_000_000  # of one pass, in memory
 _LIFT = np.float32(2.0**112)
 _SIGN_AND_VALUE = np.int32(-0x70000001)  # every bit but the three between a float16's exponent and its sign
+_SHIFT = np.int32(13)
+_BREATH_S = 0.008
+"""Seconds between two passes while queries crowd: those that come meanwhile share the next one's cost."""
 
 
 def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> NDArray[np.float32]:
@@ -41,39 +46,49 @@ def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> ND
         ``(n, q)`` float32, the rows of all pieces in order.
     """
     lifted = np.ascontiguousarray((queries * _LIFT).T)
-    scores = np.empty((sum(map(len, pieces)), len(queries)), np.float32)
+    # A row a query, so that each one's scores lie together; a block is turned while it is near the processor.
+    scores = np.empty((len(queries), sum(map(len, pieces))), np.float32)
     bits = np.empty((_ROWS_AT_ONCE, lifted.shape[0]), np.int32)
+    products = np.empty((_ROWS_AT_ONCE, len(queries)), np.float32)
     first = 0
     for piece in pieces:
         words = np.asarray(piece).view("<i2")
         for start in range(0, len(piece), _ROWS_AT_ONCE):
             part = words[start : start + _ROWS_AT_ONCE]
-            block = bits[: len(part)]
-            np.copyto(block, part)
-            block <<= 13
+            block, found = bits[: len(part)], products[: len(part)]
+            np.left_shift(part, _SHIFT, out=block)
             block &= _SIGN_AND_VALUE
-            np.matmul(block.view(np.float32), lifted, out=scores[first : first + len(part)])
+            np.matmul(block.view(np.float32), lifted, out=found)
+            scores[:, first : first + len(part)] = found.T
             first += len(part)
-    return scores
+    return scores.T
 
 
 class _Ticket:
-    """One query that waits for its scores."""
+    """One query that waits: until it has its scores, or until it is its turn to make those of all."""
 
     def __init__(self, pieces: Sequence[NDArray[np.float16]], query: FloatArray) -> None:
         self.pieces = pieces
         self.query = query
         self.scores: NDArray[np.float32] | None = None
         self.error: BaseException | None = None
+        self.called = Lock()
+        self.called.acquire()
 
 
 class Scorer:
-    """Scores queries of any number of threads, together where they come together."""
+    """Scores queries of any number of threads, together where they come together, in the order they came.
+
+    Attributes:
+        passes, scored: How many passes there were, and how many queries they scored.
+    """
 
     def __init__(self) -> None:
-        self._turn = Lock()
         self._counting = Lock()
         self._waiting: list[_Ticket] = []
+        self._busy = False
+        self._crowded_until = 0.0
+        self.passes = self.scored = 0
 
     def scores(self, pieces: Sequence[NDArray[np.float16]], query: FloatArray) -> NDArray[np.float32]:
         """The score of every row, ``(n,)``.
@@ -85,30 +100,48 @@ class Scorer:
         ticket = _Ticket(pieces, query)
         with self._counting:
             self._waiting.append(ticket)
-        with self._turn:
-            if ticket.scores is None and ticket.error is None:
+            leads, self._busy = not self._busy, True
+        if not leads:
+            ticket.called.acquire()
+        if ticket.scores is None and ticket.error is None:
+            try:
                 self._pass(ticket)
+            finally:
+                self._hand_on()
         if ticket.error is not None:
             raise ticket.error
         assert ticket.scores is not None
         return ticket.scores
 
+    def _hand_on(self) -> None:
+        """Let the one who has waited longest make the next pass."""
+        with self._counting:
+            if self._waiting:
+                self._waiting[0].called.release()
+            else:
+                self._busy = False
+
     def _pass(self, own: _Ticket) -> None:
         """Score one query and those that wait with it."""
+        time.sleep(max(0.0, self._crowded_until - time.monotonic()))
         rows = sum(map(len, own.pieces))
         most = max(1, _MOST_SCORES // max(1, rows))
         with self._counting:
             others = [ticket for ticket in self._waiting if ticket is not own and _same(ticket, own)]
             together = [own, *others[: most - 1]]
             self._waiting = [ticket for ticket in self._waiting if ticket not in together]
+            self.passes += 1
+            self.scored += len(together)
         try:
             scores = score_rows(own.pieces, np.stack([ticket.query for ticket in together]))
+            for ticket, column in zip(together, scores.T, strict=True):
+                ticket.scores = column.copy()  # alone: a view would keep the scores of all in memory
         except BaseException as error:
             for ticket in together:
                 ticket.error = error
-            return
-        for ticket, column in zip(together, scores.T, strict=True):
-            ticket.scores = np.ascontiguousarray(column)
+        self._crowded_until = time.monotonic() + _BREATH_S if len(together) > 1 else 0.0
+        for ticket in together[1:]:
+            ticket.called.release()
 
 
 def _same(one: _Ticket, other: _Ticket) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,18 @@ from landsift.gallery.naming import tile_id
 from landsift.gallery.query import one_per_place
 from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.scoring import ROUNDING, Scorer
+from landsift.gallery.spread import Spread
 from landsift.gallery.store import ItemRow, SceneRow
 from landsift.gallery.where import Where
-from landsift.index import FlatIndex
+from landsift.index import EXACT, FlatIndex, Stopwatch, Trace
+from landsift.metrics import csls
 from landsift.types import FloatArray, Window
 
-__all__ = ["Order", "Wish", "as_match"]
+__all__ = ["FEW", "Order", "Wish", "as_match"]
 
 
-_FEW = 8192  # so many rows are scored sooner alone than together with others
+FEW = 8192
+"""So many rows are scored sooner alone than together with others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,8 @@ class Order:
         cache, query, mask: What was ranked; a mask of None means all rows.
         searched: How many passed.
         scores: ``(n,)`` float32 of every row up to rounding, ``-inf`` where the mask is False.
+        prior: ``(n,)`` float32 that was added to the inner products, or None.
+        notes: Sentences for people on what the prior could not judge.
     """
 
     cache: Cache
@@ -44,24 +50,39 @@ class Order:
     mask: NDArray[np.bool_] | None
     searched: int
     scores: NDArray[np.float32]
+    prior: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls, cache: Cache, ledger: Mapping[int, SceneRow], query: FloatArray, where: Where, scorer: Scorer
     ) -> Order:
         """Score all tiles that pass."""
-        mask = searchable(cache, ledger, where)
+        return cls.under(cache, query, searchable(cache, ledger, where), scorer)
+
+    @classmethod
+    def under(cls, cache: Cache, query: FloatArray, mask: NDArray[np.bool_] | None, scorer: Scorer) -> Order:
+        """Score all tiles that a mask lets pass."""
         searched = len(cache.row) if mask is None else int(np.count_nonzero(mask))
-        if searched > _FEW:
+        if searched > FEW:
             scores = scorer.scores([piece["vectors"] for piece in cache.held.pieces], query)
-            if mask is not None:
-                scores = np.where(mask, scores, np.float32(-np.inf))
-            return cls(cache, query, mask, searched, scores)
+            return cls(cache, query, None, len(scores), scores).among(mask)
         scores = np.full(len(cache.row), -np.inf, np.float32)
         if searched:
             hits = cache.index.search(query[None, :], searched, mask)
             scores[hits.rows[0]] = hits.scores[0]
         return cls(cache, query, mask, searched, scores)
+
+    def among(self, mask: NDArray[np.bool_] | None) -> Order:
+        """The ranking, made of all rows, of those that a mask lets pass."""
+        if mask is None:
+            return self
+        scores = np.where(mask, self.scores, np.float32(-np.inf))
+        return replace(self, mask=mask, searched=int(np.count_nonzero(mask)), scores=scores)
+
+    def shifted(self, prior: NDArray[np.float32], notes: tuple[str, ...] = ()) -> Order:
+        """The ranking with something added to every score: ``prior``, ``(n,)``."""
+        return replace(self, scores=self.scores + prior, prior=prior, notes=notes)
 
     @property
     def nbytes(self) -> int:
@@ -76,15 +97,24 @@ class Order:
         depth = min(depth, self.searched)
         if depth == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if depth == self.searched:
+        if depth == self.searched and self.prior is None:
             hits = self.cache.index.search(self.query[None, :], depth, self.mask)
             return hits.rows[0], hits.scores[0]
-        least = np.partition(self.scores, len(self.scores) - depth)[len(self.scores) - depth]
-        near = np.flatnonzero(self.scores >= least - ROUNDING)
+        near = np.flatnonzero(self.scores >= np.float32(self.spread.floor_of(depth) - ROUNDING))
         few = FlatIndex(self.cache.index.dim)
-        few.add(self.cache.index.vectors(near))
-        hits = few.search(self.query[None, :], depth)
-        return near[hits.rows[0]], hits.scores[0]
+        few.attach(self.cache.halves(near))
+        hits = few.search(self.query[None, :], depth if self.prior is None else len(near))
+        rows, scores = near[hits.rows[0]], hits.scores[0]
+        if self.prior is None:
+            return rows, scores
+        scores = scores + self.prior[rows]
+        best = np.lexsort((rows, -scores))[:depth]
+        return rows[best], scores[best]
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How many of the tiles that passed score what."""
+        return Spread.of(self.passed())
 
     def reaching(self, least: float) -> int:
         """How many tiles score at least this."""
@@ -108,6 +138,8 @@ class Wish:
         merge: One match a place instead of every overlapping tile.
         without: Tiles that are never matches, nor are, with ``merge``, those overlapping them.
         skip: How many of the best matches to leave out, for the pages after the first.
+        crowd: ``(b, dim)`` other queries; tiles that are near to all of them are put further back. None
+            leaves the order to the scores.
     """
 
     query: FloatArray
@@ -118,6 +150,7 @@ class Wish:
     merge: bool = True
     without: Sequence[ItemRow] = ()
     skip: int = 0
+    crowd: FloatArray | None = None
 
     def fulfil(
         self, cache: Cache, ledger: Mapping[int, SceneRow], order: Order | None = None
@@ -128,8 +161,9 @@ class Wish:
             cache, ledger: Of one moment.
             order: What :meth:`Order.of` gave for this query and these filters; None scans for the head only.
         """
-        began = time.perf_counter()
-        mask = searchable(cache, ledger, self.where) if order is None else None
+        began, watch = time.perf_counter(), Stopwatch()
+        with watch.stage("filters", len(cache.row)):
+            mask = searchable(cache, ledger, self.where) if order is None else None
         if order is not None:
             searched = order.searched
         else:
@@ -138,25 +172,38 @@ class Wish:
         depth = min(searched, max(64, 4 * wanted) if self.merge else wanted + len(self.without))
         while True:
             head = _Head.fetch(cache, self.query, depth, mask) if order is None else _Head.of(order, depth)
-            picked = self._pick(cache, head, wanted)
+            watch.stages += head.trace.stages
+            if self.crowd is not None:
+                with watch.stage("less crowded first", len(head.rows)):
+                    head = head.uncrowded(cache, self.query, self.crowd)
+            with watch.stage("one tile a place" if self.merge else "tiles to leave out", len(head.rows)):
+                picked = self._pick(cache, head, wanted)
             if len(picked) == wanted or depth >= searched or self._is_below(head):
                 break
             depth = min(searched, depth * 4)
+        if self.min_score is not None:
+            picked = picked[head.scores[picked] >= self.min_score]
         matches = []
-        for rank, place in enumerate(picked[self.skip :].tolist(), self.skip + 1):
-            score = float(head.scores[place])
-            if self.min_score is not None and score < self.min_score:
-                break
+        chosen = picked[self.skip :].tolist()
+        items = cache.items(head.rows[chosen])
+        for rank, (place, item) in enumerate(zip(chosen, items, strict=True), self.skip + 1):
             percentile = 100.0 * (searched - place) / searched
-            item = cache.items([head.rows[place]])[0]
-            matches.append(as_match(item, ledger[item.scene], rank, score, percentile))
-        notes = left_out(self.where, cache, ledger)
+            matches.append(as_match(item, ledger[item.scene], rank, float(head.scores[place]), percentile))
+        notes = left_out(self.where, cache, ledger) + (() if order is None else order.notes)
         seconds = time.perf_counter() - began
-        return SearchResult(tuple(matches), self.words, searched, int(cache.alive.sum()), seconds, notes)
+        return SearchResult(
+            tuple(matches),
+            self.words,
+            searched,
+            int(np.count_nonzero(cache.alive)),
+            seconds,
+            notes,
+            replace(head.trace, stages=tuple(watch.stages)),
+        )
 
     def _is_below(self, head: _Head) -> bool:
         """Whether the ranking has come to tiles that score too little."""
-        return self.min_score is not None and len(head.scores) > 0 and head.scores[-1] < self.min_score
+        return self.min_score is not None and len(head.scores) > 0 and head.scores.min() < self.min_score
 
     def _pick(self, cache: Cache, head: _Head, wanted: int) -> NDArray[np.int64]:
         """Positions in the ranking's head that become matches."""
@@ -173,21 +220,34 @@ class Wish:
 
 @dataclass(frozen=True, eq=False)
 class _Head:
-    """The first tiles of a ranking: positions in the cache, and scores."""
+    """The first tiles of a ranking: positions in the cache, scores, and how they were found."""
 
     rows: NDArray[np.integer]
     scores: NDArray[np.float32]
+    trace: Trace
 
     @classmethod
     def of(cls, order: Order, depth: int) -> _Head:
-        return cls(*order.head(depth))
+        watch = Stopwatch()
+        with watch.stage("order of all scores", len(order.scores)):
+            head = order.head(depth)
+        return cls(*head, Trace(EXACT, "All rows had been scored.", 1.0, tuple(watch.stages)))
 
     @classmethod
     def fetch(cls, cache: Cache, query: FloatArray, depth: int, mask: NDArray[np.bool_] | None) -> _Head:
         if depth == 0:
-            return cls(np.empty(0, np.int64), np.empty(0, np.float32))
-        hits = cache.index.search(query[None, :], depth, mask)
-        return cls(hits.rows[0], hits.scores[0])
+            nothing = Trace(EXACT, "No row passes the filters.", 1.0)
+            return cls(np.empty(0, np.int64), np.empty(0, np.float32), nothing)
+        hits, trace = cache.ways.explained(query[None, :], depth, mask)
+        return cls(hits.rows[0], hits.scores[0], trace)
+
+    def uncrowded(self, cache: Cache, query: FloatArray, crowd: FloatArray) -> _Head:
+        """The same tiles, those first that are nearer to the query than others are to them."""
+        if not len(self.rows):
+            return self
+        vectors = cache.index.vectors(self.rows)
+        order = np.argsort(-csls((vectors @ query)[None, :], crowd @ vectors.T)[0], kind="stable")
+        return replace(self, rows=self.rows[order], scores=self.scores[order])
 
 
 def as_match(

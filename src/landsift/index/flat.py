@@ -1,8 +1,9 @@
-"""Vectors in, row numbers out: exact inner-product search over float16 rows, in memory or memory-mapped.
+"""Exact inner-product search over float16 rows, in memory or memory-mapped.
 
-Knows no ids, no metadata and no model. faiss lives here and nowhere else: its SIMD float16 kernel reads the
-rows where they lie, so a million rows are opened without being loaded, and a query costs one pass over the
-bytes. What bounds a search is memory bandwidth: ``rows searched * dim * 2`` bytes.
+Knows no ids, no metadata and no model. faiss's SIMD float16 kernel reads the rows where they lie, so a
+million rows are opened without being loaded, and a query costs one pass over the bytes. What bounds a
+search is memory
+bandwidth: ``rows searched * dim * 2`` bytes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from landsift.errors import UsageError
 from landsift.files import ColumnFolder
+from landsift.index.checks import as_rows, check_dim, checked_queries
 from landsift.threads import available_threads
 from landsift.types import Hits
 
@@ -55,8 +56,7 @@ class FlatIndex:
     """
 
     def __init__(self, dim: int) -> None:
-        if dim < 1:
-            raise UsageError(f"An index needs vectors of length 1 or more, got {dim}; give the encoder's dim")
+        check_dim(dim)
         self._dim = dim
         self._pieces: list[_Piece] = []
         self._count = 0
@@ -76,7 +76,7 @@ class FlatIndex:
         Raises:
             UsageError: The shape does not fit, or a value is NaN or infinite.
         """
-        self.attach(_as_rows(vectors, self._dim))
+        self.attach(as_rows(vectors, self._dim))
 
     def attach(self, rows: NDArray[np.float16]) -> None:
         """Append ``(n, dim)`` float16 rows that stay where they are, such as a memory map."""
@@ -92,6 +92,31 @@ class FlatIndex:
             out[inside] = piece.rows[rows[inside] - piece.first]
         return out
 
+    def rescore(
+        self, query: NDArray[np.float32], rows: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The ``k`` best of some rows for one query, with the scores that :meth:`search` gives them.
+
+        Args:
+            query: ``(dim,)``.
+            rows: ``(s,)`` row numbers, each once, in any order.
+            k: How many; fewer come back where there are fewer.
+
+        Returns:
+            Row numbers and scores, best first, equal scores in row order.
+        """
+        rows = np.sort(rows)
+        halves = np.empty((len(rows), self._dim), np.float16)
+        for piece in self._pieces:
+            first, last = np.searchsorted(rows, (piece.first, piece.first + len(piece.rows)))
+            if last > first:
+                halves[first:last] = piece.rows[rows[first:last] - piece.first]
+        few = FlatIndex(self._dim)
+        few.attach(halves)
+        hits = few.search(query[None, :], max(1, min(k, len(rows))))
+        found = hits.rows[0] >= 0
+        return rows[hits.rows[0][found]], hits.scores[0][found]
+
     def search(self, queries: NDArray[np.floating], k: int, among: NDArray[np.bool_] | None = None) -> Hits:
         """The ``k`` best rows for each query, exactly; equal scores in row order.
 
@@ -101,20 +126,9 @@ class FlatIndex:
             among: ``(len(self),)`` bool; only rows where it is True are searched. None searches all.
 
         Raises:
-            UsageError: A shape does not fit or ``k < 1``.
+            UsageError: A shape does not fit, ``k < 1``, or a query is not finite.
         """
-        queries = np.ascontiguousarray(queries, np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self._dim:
-            raise UsageError(
-                f"Queries must have shape (q, {self._dim}), got {queries.shape}; "
-                "encode them with the encoder that made the index"
-            )
-        if k < 1:
-            raise UsageError(f"k must be 1 or more, got {k}; ask for at least one result")
-        if among is not None and among.shape != (self._count,):
-            raise UsageError(
-                f"The filter must have shape ({self._count},), got {among.shape}; one bool per row"
-            )
+        queries = checked_queries(queries, k, among, dim=self._dim, count=self._count)
         rows = np.full((len(queries), k), -1, np.int64)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         searched = self._count if among is None else int(np.count_nonzero(among))
@@ -262,19 +276,3 @@ class _Kernel:
 @cache
 def _kernel(dim: int) -> _Kernel:
     return _Kernel(dim)
-
-
-def _as_rows(vectors: NDArray[np.floating], dim: int) -> NDArray[np.float16]:
-    """Checked, contiguous, little-endian float16 rows."""
-    array = np.asarray(vectors)
-    if array.ndim != 2 or array.shape[1] != dim:
-        raise UsageError(
-            f"Vectors must have shape (n, {dim}), got {array.shape}; "
-            "encode with the encoder that made the index"
-        )
-    rows = np.ascontiguousarray(array, "<f2")
-    if not np.isfinite(rows).all():
-        raise UsageError(
-            "A vector holds NaN or infinity, or is too long for float16; encoders must give finite unit rows"
-        )
-    return rows
