@@ -165,3 +165,16 @@ def test_shrinking_averages_instead_of_picking():
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
     assert abs(resize_square(stripes, 32).astype(int) - 127).max() <= 6
+
+
+def test_pictures_are_made_square_as_the_card_says(tiny, rewrite_card):
+    from landsift.encoders.pixels import fit_square
+
+    wide = np.random.default_rng(0).integers(0, 256, (40, 90, 3), dtype=np.uint8)
+    squashed = load_encoder(tiny).encode_images([wide])
+    rewrite_card(fit='"centre-crop"')
+    cropped = load_encoder(tiny).encode_images([wide])
+    np.testing.assert_array_equal(
+        cropped, load_encoder(tiny).encode_images([fit_square(wide, 8, "centre-crop")])
+    )
+    assert not np.array_equal(cropped, squashed)

@@ -6,6 +6,7 @@ by name when the encoder is loaded, not before, so that this floor knows no torc
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import os
@@ -13,12 +14,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from landsift.encoders.cards import CARD_NAME, backend_of, builtin_cards, read_card, verify_weights
-from landsift.errors import EncoderError, need
+from landsift.encoders.cards import (
+    CARD_NAME,
+    backend_of,
+    builtin_card,
+    builtin_cards,
+    builtin_names,
+    read_card,
+    verify_weights,
+)
+from landsift.errors import EncoderError, UsageError, need
 from landsift.types import Encoder, EncoderCard, PairScorer
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "card_of",
     "list_encoders",
     "load_encoder",
     "load_scorer",
@@ -31,12 +41,16 @@ DEFAULT_ENCODER = "landsift-lite"
 _BACKENDS: Mapping[str, tuple[str, str]] = {
     "onnx": ("landsift.encoders.onnx", "OnnxEncoder"),
     "torch": ("landsift.models.encoder", "TorchEncoder"),
+    "clip": ("landsift.models.clip.opening", "open_clip_encoder"),
 }
-"""What a card's ``backend`` means: module and class."""
-_OPTIONAL = {"torch": "torch"}
+"""What a card's ``backend`` means: module, and the class or function that takes the card."""
+_OPTIONAL = {"torch": "torch", "clip": "torch"}
 """Back ends whose package an extra brings."""
 _BEST = "best"
 """Where a training run keeps its best checkpoint."""
+_HUB, _AT = "hf-hub:", "@"
+_CONFIGURATIONS = ("open_clip_config.json", "config.json")
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def list_encoders() -> list[EncoderCard]:
@@ -45,31 +59,47 @@ def list_encoders() -> list[EncoderCard]:
 
 
 def load_encoder(
-    name_or_path: str | os.PathLike[str] = DEFAULT_ENCODER, *, threads: int | None = None
+    name_or_path: str | os.PathLike[str] = DEFAULT_ENCODER,
+    *,
+    threads: int | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    precision: str | None = None,
 ) -> Encoder:
-    """Load an encoder by its exact name, or from a folder that holds its card and files.
+    """Load an encoder by its exact name, or from where it lies.
 
     Args:
-        name_or_path: A name of :func:`list_encoders`, or a folder with a ``card.toml`` and the files it
-            lists: an exported encoder, or a checkpoint of a training run (which needs torch). The folder of
-            a run stands for its best checkpoint.
+        name_or_path: A name of :func:`list_encoders`; or a folder with a ``card.toml`` and the files it
+            lists: an exported encoder, or a checkpoint of a training run (which needs torch), where the
+            folder of a run stands for its best checkpoint; or ``NAME@WEIGHTS``, which is ``weights`` said in
+            one word; or a folder of weights with their ``config.json``, or ``hf-hub:OWNER/NAME`` of one on
+            the hub.
         threads: How many images or texts are encoded side by side; the CPUs this process may use when None.
+        weights: Of the CLIP family: a file, a folder or an ``hf-hub:`` name to take the weights from, in
+            place of where the card says they are published.
+        precision: Of the CLIP family: ``float32`` (what None means) or ``bfloat16``.
 
     Returns:
-        The encoder. Its towers are read when they are first used.
+        The encoder. Its towers are read when they are first used, or mapped from their file.
 
     Raises:
-        EncoderError: No encoder of that name, no such folder, or files that are absent or cut short.
-        MissingDependency: What runs it is not installed.
-        UsageError: ``threads`` is below 1.
+        EncoderError: No encoder of that name, no such folder, or files that are absent, cut short or of
+            another architecture.
+        MissingDependency: What runs or fetches it is not installed.
+        UsageError: ``threads`` is below 1, or an option that this encoder does not have.
     """
-    card = _card(name_or_path)
+    card = card_of(name_or_path)
     backend = backend_of(card)
+    own = {"weights": None if weights is None else os.fspath(weights), "precision": precision}
+    options = {name: value for name, value in own.items() if value is not None}
+    if options and backend != "clip":
+        raise UsageError(
+            f"{card.name} has its own files and takes no {' and no '.join(options)}; leave it out."
+        )
     if backend in _OPTIONAL:
-        need(backend, extra=_OPTIONAL[backend])
+        need(_OPTIONAL[backend], extra=_OPTIONAL[backend])
     module, name = _BACKENDS[backend]
     made: Any = getattr(importlib.import_module(module), name)
-    encoder: Encoder = made(card, threads=threads)
+    encoder: Encoder = made(card, threads=threads, **options)
     return encoder
 
 
@@ -79,7 +109,7 @@ def scores_pairs(name_or_path: str | os.PathLike[str]) -> bool:
     Raises:
         EncoderError: No encoder of that name, or no such folder.
     """
-    return not _card(name_or_path).extra.get("exact_index", True)
+    return not card_of(name_or_path).extra.get("exact_index", True)
 
 
 def load_scorer(name_or_path: str | os.PathLike[str], *, threads: int | None = None) -> PairScorer:
@@ -93,7 +123,7 @@ def load_scorer(name_or_path: str | os.PathLike[str], *, threads: int | None = N
         EncoderError: No such folder, or nothing in it that torch runs.
         MissingDependency: Torch is not installed.
     """
-    card = _card(name_or_path)
+    card = card_of(name_or_path)
     if backend_of(card) != "torch":
         raise EncoderError(f"{card.name} is an encoder; load it with load_encoder and multiply its rows.")
     need("torch", extra=_OPTIONAL["torch"])
@@ -102,21 +132,50 @@ def load_scorer(name_or_path: str | os.PathLike[str], *, threads: int | None = N
     return scorer
 
 
-def _card(name_or_path: str | os.PathLike[str]) -> EncoderCard:
-    known = builtin_cards()
-    if isinstance(name_or_path, str) and name_or_path in known:
-        return known[name_or_path]
-    folder = Path(name_or_path)
-    if folder.is_dir():
-        if not (folder / CARD_NAME).is_file() and (folder / _BEST / CARD_NAME).is_file():
-            folder = folder / _BEST
-        if not (folder / CARD_NAME).is_file():
-            raise EncoderError(
-                f"The folder {folder} holds no {CARD_NAME}, so it is no encoder; "
-                f"give the folder that an export or a training run wrote."
-            )
+def card_of(name_or_path: str | os.PathLike[str]) -> EncoderCard:
+    """The card of what :func:`load_encoder` would load, without loading it.
+
+    Raises:
+        EncoderError: No encoder of that name, no such folder, or a card that cannot be read.
+    """
+    text = os.fspath(name_or_path)
+    if isinstance(name_or_path, str) and text in builtin_names():
+        return builtin_card(text)
+    if text.startswith(_HUB):
+        return _bare_card(text, text)
+    name, at, weights = text.partition(_AT)
+    if at and name in builtin_names() and not Path(text).exists():
+        card = builtin_card(name)
+        if backend_of(card) != "clip":
+            raise EncoderError(f"{name} comes with its weights; load it by its name alone.")
+        return dataclasses.replace(card, extra=card.extra | {"weights": weights})
+    return _card_in(Path(text), text)
+
+
+def _card_in(folder: Path, text: str) -> EncoderCard:
+    """The card in a folder, or a bare one for weights whose configuration lies beside them."""
+    if folder.is_file() and folder.suffix in _WEIGHTS:
+        return _bare_card(folder.stem, text)
+    if not folder.is_dir():
+        raise EncoderError(_unknown(text, list(builtin_names())))
+    if not (folder / CARD_NAME).is_file() and (folder / _BEST / CARD_NAME).is_file():
+        folder = folder / _BEST
+    if (folder / CARD_NAME).is_file():
         return read_card(folder / CARD_NAME)
-    raise EncoderError(_unknown(str(name_or_path), list(known)))
+    if any((folder / name).is_file() for name in _CONFIGURATIONS):
+        return _bare_card(folder.name, text)
+    raise EncoderError(
+        f"The folder {folder} holds no {CARD_NAME}, so it is no encoder; "
+        f"give the folder that an export or a training run wrote."
+    )
+
+
+def _bare_card(name: str, weights: str) -> EncoderCard:
+    """What is known of weights of the CLIP family before they are read: where they lie."""
+    extra = {"backend": "clip", "weights": weights}
+    return EncoderCard(
+        name, 0, "", 0, 0, "unknown", "Its licence is not known here; see its page.", extra=extra
+    )
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -21,7 +21,9 @@ __all__ = [
     "CARD_NAME",
     "FILE_NAMES",
     "backend_of",
+    "builtin_card",
     "builtin_cards",
+    "builtin_names",
     "check_sizes",
     "combined_hash",
     "folder_of",
@@ -34,8 +36,12 @@ CARD_NAME = "card.toml"
 IMAGE_FILE, TEXT_FILE, TOKENIZER_FILE = "image.onnx", "text.onnx", "tokenizer.json"
 FILE_NAMES = (IMAGE_FILE, TEXT_FILE, TOKENIZER_FILE)
 """What an exported encoder's folder holds beside its card."""
-_NEEDED_FILES = {"onnx": FILE_NAMES, "torch": ("model.json", "model.safetensors")}
-"""By back end, the files without which nothing runs."""
+_NEEDED_FILES: Mapping[str, tuple[str, ...]] = {
+    "onnx": FILE_NAMES,
+    "torch": ("model.json", "model.safetensors"),
+    "clip": (),
+}
+"""By back end, the files without which nothing runs. Weights of ``clip`` lie where its card's source says."""
 
 _HERE = Path(__file__).parent
 _NEEDED = {
@@ -48,15 +54,26 @@ _NEEDED = {
     "files": dict,
 }
 _OPTIONAL = ("licence_note", "description", "citation", "scores")
+_UNKNOWN_BEFOREHAND: Mapping[str, Any] = {"weights_sha256": "", "files": {}}
+"""What a card without weights of its own cannot say."""
 
 
 @cache
 def builtin_cards() -> dict[str, EncoderCard]:
     """The one table of encoders that are looked up by name: exact name to card, in order of name."""
-    cards = (
-        read_card(path, _HERE / "weights" / path.stem) for path in sorted((_HERE / "cards").glob("*.toml"))
-    )
-    return {card.name: card for card in cards}
+    return {name: builtin_card(name) for name in builtin_names()}
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """The names of the table, in order: those of its files."""
+    return tuple(sorted(path.stem for path in (_HERE / "cards").glob("*.toml")))
+
+
+@cache
+def builtin_card(name: str) -> EncoderCard:
+    """One card of the table, without reading the others."""
+    return read_card(_HERE / "cards" / f"{name}.toml", _HERE / "weights" / name)
 
 
 def read_card(path: str | Path, folder: str | Path | None = None) -> EncoderCard:
@@ -80,6 +97,8 @@ def read_card(path: str | Path, folder: str | Path | None = None) -> EncoderCard
         raise EncoderError(
             f"The encoder card {path} cannot be read ({error}); restore the file or export the encoder again."
         ) from error
+    if fields.get("backend") == "clip":
+        fields = {**_UNKNOWN_BEFOREHAND, **fields}
     _check_fields(path, fields)
     known = {key: fields[key] for key in (*_NEEDED, *_OPTIONAL) if key in fields and key != "files"}
     extra = {key: value for key, value in fields.items() if key not in known and key != "trained_on"}
@@ -144,6 +163,9 @@ def verify_weights(card: EncoderCard) -> None:
     Raises:
         EncoderError: A file is absent or differs, or the card's combined hash is not that of its files.
     """
+    if backend_of(card) == "clip":
+        _verify_source(card)
+        return
     check_sizes(card)
     for path, entry in _files(card).values():
         if sha256_of(path) != entry["sha256"]:
@@ -156,6 +178,18 @@ def verify_weights(card: EncoderCard) -> None:
         != card.weights_sha256
     ):
         raise EncoderError(f"The card of {card.name} contradicts itself about its files; {_remedy(card)}")
+
+
+def _verify_source(card: EncoderCard) -> None:
+    """Hash the one file that an encoder of the CLIP family was loaded from."""
+    path = card.extra.get("weights_file")
+    if path is None:
+        raise EncoderError(
+            f"The weights of {card.name} have not been loaded; load it, and verify the card of what was "
+            f"loaded."
+        )
+    if sha256_of(path) != card.weights_sha256:
+        raise EncoderError(f"{path} is not the file that {card.name} was loaded from; download it again.")
 
 
 def sha256_of(path: str | Path) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from landsift.encoders.cards import IMAGE_FILE, TEXT_FILE, TOKENIZER_FILE, check_sizes, folder_of
-from landsift.encoders.pixels import check_pixels, resize_square
+from landsift.encoders.pixels import check_pixels, fit_square
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
 from landsift.threads import available_threads, check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
@@ -96,7 +96,7 @@ class OnnxEncoder:
         return rows[[place[text] for text in texts]]
 
     def _encode_image(self, pixels: Pixels) -> NDArray[Any]:
-        square = resize_square(pixels, self._card.input_size)
+        square = fit_square(pixels, self._card.input_size, self._card.extra.get("fit", "squash"))
         return _run(self._image_session.get(), "pixels", square[None])
 
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> NDArray[Any]:

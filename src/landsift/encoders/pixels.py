@@ -13,7 +13,11 @@ from PIL import Image
 from landsift.errors import UsageError
 from landsift.types import Pixels
 
-__all__ = ["check_pixels", "resize_square"]
+__all__ = ["FITS", "check_pixels", "fit_square", "resize_square"]
+
+FITS = ("squash", "centre-crop")
+"""How an image that is no square becomes one: squeezed, or cut to its middle after its shorter side was
+resized."""
 
 
 def resize_square(pixels: Pixels, size: int) -> Pixels:
@@ -31,6 +35,30 @@ def resize_square(pixels: Pixels, size: int) -> Pixels:
     if pixels.shape[:2] == (size, size):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def fit_square(pixels: Pixels, size: int, fit: str) -> Pixels:
+    """Make a square of an image as an encoder's card asks.
+
+    Args:
+        pixels: ``(H, W, 3)`` uint8.
+        size: Side of the result.
+        fit: Of :data:`FITS`. ``centre-crop`` is what CLIP was trained with (Radford et al., 2021): bicubic,
+            and the middle of what is left over.
+
+    Returns:
+        ``(size, size, 3)`` uint8.
+    """
+    if fit == "squash" or pixels.shape[0] == pixels.shape[1]:
+        return resize_square(pixels, size)
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    tall, wide = size * height // short, size * width // short
+    resized = Image.fromarray(pixels)
+    if short != size:
+        resized = resized.resize((wide, tall), Image.Resampling.BICUBIC)
+    left, top = round((wide - size) / 2), round((tall - size) / 2)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 
 def check_pixels(image: Any, position: int) -> Pixels:

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "BandChoice": "spectra",
     "ReadBlock": "tiling",
     "Scene": "raster",
     "SceneProfile": "profile",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from landsift.scenes.sources import SceneSource as SceneSource
     from landsift.scenes.sources import content_hash as content_hash
     from landsift.scenes.sources import stat_signature as stat_signature
+    from landsift.scenes.spectra import BandChoice as BandChoice
     from landsift.scenes.tiling import ReadBlock as ReadBlock
     from landsift.scenes.tiling import TilePlan as TilePlan
     from landsift.scenes.tiling import TilingOptions as TilingOptions

@@ -20,6 +20,7 @@ from landsift.scenes.georeference import Georeference
 from landsift.scenes.profile import SceneProfile
 from landsift.scenes.reader import BandReader, Channel, describe_bands
 from landsift.scenes.sources import SceneSource
+from landsift.scenes.spectra import BandChoice, survey_spectra
 from landsift.scenes.stretch import IDENTITY, Stretch, find_stretch
 from landsift.scenes.survey import sample_scene
 from landsift.types import TimeSpan
@@ -70,7 +71,11 @@ def channels_of(source: SceneSource, files: Sequence[RasterFile]) -> list[Channe
 
 
 def take_profile(
-    source: SceneSource, channels: Sequence[Channel], bands: Sequence[int] | None, crs: str | None
+    source: SceneSource,
+    channels: Sequence[Channel],
+    bands: Sequence[int] | None,
+    crs: str | None,
+    spectra: BandChoice | None = None,
 ) -> SceneProfile:
     """Learn all there is to know of an opened scene.
 
@@ -84,6 +89,7 @@ def take_profile(
     place = _locate(file, crs)
     outline = place.outline(file.width, file.height) if place else None
     date, date_from = _find_date(source, file)
+    stretch = _find_stretch(source, channels, shown, reader)
     return SceneProfile(
         driver=file.driver,
         width=file.width,
@@ -94,13 +100,14 @@ def take_profile(
         nodata=tuple(part.base.nodatavals[band - 1] for part, bands in reader.parts for band in bands),
         bands=shown,
         bands_why=why,
-        stretch=_find_stretch(source, channels, shown, reader),
+        stretch=stretch,
         crs=place.crs.to_string() if place else None,
         transform=place.transform if place else None,
         gsd=place.gsd(file.width, file.height) if place else None,
         corners=None if outline is None else tuple((lon, lat) for lon, lat in outline.tolist()),
         date=date.text if date else None,
         date_from=date_from,
+        spectra=None if spectra is None else survey_spectra(channels, spectra, shown, stretch),
     )
 
 

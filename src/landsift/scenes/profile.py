@@ -40,6 +40,8 @@ class SceneProfile:
             degrees WGS84; longitudes are unwrapped. None without a CRS.
         date: Text of a :class:`~landsift.types.TimeSpan`, or None.
         date_from: Where the date was found, or None.
+        spectra: The bands that an encoder asked for: number, wavelength in micrometres, and the range of
+            each; None unless one did.
     """
 
     driver: str
@@ -58,6 +60,7 @@ class SceneProfile:
     corners: tuple[tuple[float, float], ...] | None = None
     date: str | None = None
     date_from: str | None = None
+    spectra: tuple[tuple[int, float, float, float], ...] | None = None
 
     @property
     def time(self) -> TimeSpan | None:

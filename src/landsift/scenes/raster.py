@@ -21,6 +21,7 @@ from landsift.scenes.opening import channels_of, georeference_of, open_files, ta
 from landsift.scenes.profile import SceneProfile
 from landsift.scenes.reader import BandReader, Channel
 from landsift.scenes.sources import SceneSource
+from landsift.scenes.spectra import BandChoice, SpectralReader
 from landsift.scenes.tiling import ReadBlock, TilingOptions, plan, read_step
 from landsift.types import Pixels, Tile, Window
 
@@ -36,6 +37,7 @@ def open_scene(
     bands: Sequence[int] | None = None,
     crs: str | None = None,
     profile: SceneProfile | None = None,
+    spectra: BandChoice | None = None,
 ) -> Scene:
     """Open a raster and learn what it takes to cut tiles from it.
 
@@ -47,6 +49,7 @@ def open_scene(
             theirs, as ``EPSG:n``, PROJ string or WKT.
         profile: What an earlier opening learnt: the tiles come out the same, and nothing is computed again.
             ``bands`` and ``crs`` are then taken from it.
+        spectra: Says which bands its tiles bring beside their picture; none when None.
 
     Returns:
         The scene, to be used in a ``with`` statement. Not for more than one thread: let each open its own,
@@ -63,14 +66,15 @@ def open_scene(
         with reading(source.files[0]):
             channels = channels_of(source, files)
             if profile is None:
-                profile = take_profile(source, channels, bands, crs)
+                profile = take_profile(source, channels, bands, crs, spectra)
             else:
                 _check_unchanged(source, profile, channels)
     except BaseException:
         _close(files)
         raise
     reader = BandReader.of(channels, profile.bands)
-    return Scene(source, profile, files, reader, georeference_of(profile))
+    spectral = None if profile.spectra is None else SpectralReader.of(channels, profile.spectra)
+    return Scene(source, profile, files, reader, georeference_of(profile), spectral)
 
 
 def _check_unchanged(source: SceneSource, profile: SceneProfile, channels: Sequence[Channel]) -> None:
@@ -103,6 +107,7 @@ class Scene:
     _files: Sequence[RasterFile]
     _reader: BandReader
     _georeference: Georeference | None
+    _spectral: SpectralReader | None = None
 
     def read(self, window: Window, size: tuple[int, int] | None = None) -> tuple[Pixels, float]:
         """Read one window as the tiles are read.
@@ -191,7 +196,8 @@ class Scene:
         if gsd is not None:
             height, width = block.size
             gsd *= math.sqrt(window.width * window.height / (width * height))
-        return Tile(pixels, window, block.scale, corners, gsd, valid)
+        spectra = None if self._spectral is None else self._spectral.cut(window, block.size)
+        return Tile(pixels, window, block.scale, corners, gsd, valid, spectra)
 
     def _corners(self, windows: Sequence[Window]) -> list[NDArray[np.float64] | None]:
         if self._georeference is None:

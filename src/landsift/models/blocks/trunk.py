@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from landsift.errors import UsageError
+from landsift.models.blocks.vision_trunk import VISION_TOWERS, VisionTrunk, vision_trunk
 from landsift.models.registry import one_of
 from landsift.models.resnet import RESNET_SIZES, ResNet, load_resnet, standardise_pixels
 from landsift.models.starting import image_weights
@@ -31,7 +32,7 @@ from landsift.models.towers import (
 __all__ = ["LEVELS", "TOWERS", "Trunk", "build_trunk", "grid_tokens", "mean_cell"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
-TOWERS = (*LITE_SIZES, *RESNET_SIZES)
+TOWERS = (*LITE_SIZES, *RESNET_SIZES, *VISION_TOWERS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +101,13 @@ class Trunk(nn.Module):
 
 def build_trunk(
     name: str, *, start: str, cut: str, levels: tuple[str, ...], input_size: int, empty: bool = False
-) -> Trunk:
+) -> Trunk | VisionTrunk:
     """Make a trunk by the name of its tower.
 
     Args:
         name: Of ``TOWERS``.
-        start: ``pretrained`` (installed ImageNet weights), ``random``, or a file of weights.
+        start: ``pretrained`` (installed ImageNet weights), ``random``, or a file of weights; of CLIP's vision
+            transformers as :func:`landsift.models.blocks.vision_trunk.vision_trunk` takes it.
         cut: ``c2``, ``c3``, ``c4`` or ``none``.
         levels: What the method reads.
         input_size: Side in pixels of the squares.
@@ -117,6 +119,8 @@ def build_trunk(
     """
     if name not in TOWERS:
         raise UsageError(f"There is no image tower {name!r}; {one_of(name, TOWERS)}")
+    if name in VISION_TOWERS:
+        return vision_trunk(name, start=start, cut=cut, levels=levels, input_size=input_size, empty=empty)
     stages = (_lite if name in LITE_SIZES else _resnet)(name, start, empty)
     return Trunk(stages, cut, levels, input_size)
 

@@ -1,0 +1,98 @@
+"""Patches of any bands: the kernel of each band is made from its wavelength (DOFA).
+
+Xiong et al., 2024 (arXiv 2403.15356) and DOFA-CLIP, 2025 (arXiv 2503.06312). Knows no transformer but the
+small one that makes kernels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from landsift.errors import UsageError
+
+__all__ = ["RED_GREEN_BLUE", "WavelengthPatches"]
+
+RED_GREEN_BLUE = (0.665, 0.56, 0.49)
+"""Centres of the bands that a picture is taken to have, in micrometres."""
+
+_WIDTH, _TOKENS, _HEADS, _HIDDEN = 128, 128, 4, 2048
+_SCALE = 0.01
+_NANOMETRES = 1000.0
+_SLOWEST = 10000.0
+
+
+def wave_positions(wavelengths: Tensor, width: int = _WIDTH) -> Tensor:
+    """``(bands,)`` micrometres to ``(bands, width)``: sines, then cosines, of the wavelength in
+    nanometres."""
+    steps = torch.arange(width // 2, dtype=torch.float32, device=wavelengths.device)
+    angles = _NANOMETRES * wavelengths.float()[:, None] * _SLOWEST ** (-steps / (width // 2))
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+class _Refine(nn.Module):
+    """Two linear maps with ReLU after each, added to their input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.w2 = nn.Linear(_WIDTH, _WIDTH), nn.Linear(_WIDTH, _WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + functional.relu(self.w2(functional.relu(self.w1(x))))
+
+
+class _Generator(nn.Module):
+    """One transformer layer over trained tokens and bands; what it says of each band becomes a kernel."""
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(_WIDTH, _HEADS, _HIDDEN, dropout=0.0, activation="gelu")
+        self.transformer_encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.fc_weight, self.fc_bias = nn.Linear(_WIDTH, patch * patch * width), nn.Linear(_WIDTH, width)
+        self.weight_tokens = nn.Parameter(0.02 * torch.randn(_TOKENS, _WIDTH))
+        self.bias_token = nn.Parameter(0.02 * torch.randn(1, _WIDTH))
+
+    def forward(self, bands: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.transformer_encoder(torch.cat([self.weight_tokens, bands, self.bias_token]))
+        return self.fc_weight(states[_TOKENS:-1] + bands), self.fc_bias(states[-1])
+
+
+class WavelengthPatches(nn.Module):
+    """A convolution whose kernel follows from the wavelengths of the bands.
+
+    Args:
+        patch: Side in pixels of a patch.
+        width: Length of a patch's vector.
+    """
+
+    def __init__(self, patch: int, width: int) -> None:
+        super().__init__()
+        self.patch, self.width = patch, width
+        self.weight_generator, self.fclayer = _Generator(patch, width), _Refine()
+
+    def kernel(self, wavelengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``(bands,)`` micrometres to a kernel ``(width, bands, patch, patch)`` and a bias ``(width,)``."""
+        waves = wave_positions(wavelengths).to(self.fclayer.w1.weight.dtype)
+        weights, bias = self.weight_generator(self.fclayer(waves))
+        shaped = weights.view(len(wavelengths), self.patch, self.patch, self.width)
+        return _SCALE * shaped.permute(3, 0, 1, 2), _SCALE * bias
+
+    def forward(self, pixels: Tensor, wavelengths: Tensor | None = None) -> Tensor:
+        """``(n, bands, H, W)`` to ``(n, width, H / patch, W / patch)``.
+
+        Args:
+            pixels: Standardised.
+            wavelengths: ``(bands,)`` in micrometres; all zero or None means red, green and blue.
+
+        Raises:
+            UsageError: Not one wavelength for each band.
+        """
+        if wavelengths is None or not bool(wavelengths.any()):
+            wavelengths = torch.tensor(RED_GREEN_BLUE, device=pixels.device)
+        if len(wavelengths) != pixels.shape[1]:
+            raise UsageError(
+                f"{pixels.shape[1]} bands came with {len(wavelengths)} wavelengths; give one for each band."
+            )
+        kernel, bias = self.kernel(wavelengths)
+        return functional.conv2d(pixels, kernel.to(pixels.dtype), bias.to(pixels.dtype), stride=self.patch)
