@@ -15,6 +15,7 @@ bit, and go on to the bit where they were interrupted.
 from __future__ import annotations
 
 from landsift.train.fitting import FitResult, fit, run_folder
+from landsift.train.ground import write_ground_photos
 from landsift.train.logs import read_metrics
 from landsift.train.reading import list_recipes, read_recipe, recipe_hash, recipe_of, recipe_text
 from landsift.train.recipe import Recipe
@@ -34,4 +35,5 @@ __all__ = [
     "recipe_of",
     "recipe_text",
     "run_folder",
+    "write_ground_photos",
 ]

@@ -61,6 +61,7 @@ def card_fields(
         "input_size": matcher.input_size,
         "context_length": matcher.context_length,
         "exact_index": matcher.exact_index,
+        **({"code_bits": matcher.code_bits} if matcher.code_bits else {}),
         "description": recipe.description or f"{recipe.model.name}, trained with Landsift.",
         "licence": recipe.output.licence,
         "licence_note": recipe.output.licence_note,

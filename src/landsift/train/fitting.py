@@ -6,12 +6,11 @@ Puts the parts together: sets, stores, model, losses, loop, card. Each part is k
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from landsift.encoders.cards import CARD_NAME, read_card
@@ -22,6 +21,7 @@ from landsift.models.checkpoint import read_matcher
 from landsift.models.matcher import Matcher
 from landsift.models.registry import full_options
 from landsift.provenance import provenance
+from landsift.train.adapting import share_of
 from landsift.train.cards import PAGE_NAME, Facts, card_fields, write_card, write_page
 from landsift.train.feeding import Feeder
 from landsift.train.folders import recover
@@ -55,6 +55,8 @@ class FitResult:
         stopped_early: Whether validation ended it before its time.
         history: A row of measurements per pass.
         reports: All numbers of the best weights on each validation set.
+        trained_parameters: Numbers that trained.
+        parameters: Numbers in the model, adapters among them.
     """
 
     folder: Path
@@ -65,6 +67,8 @@ class FitResult:
     stopped_early: bool
     history: tuple[Mapping[str, float], ...]
     reports: Mapping[str, CaptionSetReport]
+    trained_parameters: int = 0
+    parameters: int = 0
 
 
 def run_folder(recipe: Recipe) -> Path:
@@ -154,12 +158,14 @@ def _fit(
     sizes = Sizes(matcher.dim, teacher_dim(recipe))
     objective = Objective(recipe.loss, sizes).to(device)
     objective.check(matcher)
-    check_needs(objective.needs, recipe)
+    needs = objective.needs | matcher.needs
+    check_needs(needs, recipe)
     layout = torch.channels_last if recipe.loop.channels_last else torch.preserve_format
     matcher = matcher.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+    objective.attach(matcher)
     with in_turn(processes):
-        data, sets = prepared(recipe, gathered, matcher, objective.needs, device, _teller(tell, processes))
-    feeder = Feeder(data, recipe, matcher, objective.needs, processes)
+        data, sets = prepared(recipe, gathered, matcher, needs, device, _teller(tell, processes))
+    feeder = Feeder(data, recipe, matcher, needs, processes)
     facts = _facts(recipe, gathered, matcher, sets, command)
     trainer = Trainer(matcher, objective, feeder, sets, recipe, folder, facts, device, processes, tell)
     if resume:
@@ -213,6 +219,7 @@ def _facts(
     recipe: Recipe, gathered: Gathered, matcher: Matcher, sets: Sequence[ValidationSet], command: str
 ) -> Facts:
     corpus, unpaired = gathered.corpus, gathered.unpaired
+    trained, parameters = share_of(matcher)
     return Facts(
         trained_on=(*corpus.sets, *(unpaired.sets if unpaired else ())),
         images=len(corpus) + (len(unpaired) if unpaired else 0),
@@ -220,16 +227,12 @@ def _facts(
         left_out=gathered.left_out,
         set_aside=gathered.set_aside,
         chosen_by=tuple(found.title for found in sets),
-        trained_parameters=_count(p for p in matcher.parameters() if p.requires_grad),
-        parameters=_count(matcher.parameters()),
+        trained_parameters=trained,
+        parameters=parameters,
         provenance=provenance(
             command or "landsift.train.fit", seed=recipe.loop.seed, packages=("safetensors",)
         ),
     )
-
-
-def _count(parameters: Iterable[torch.nn.Parameter]) -> int:
-    return int(np.sum([parameter.numel() for parameter in parameters]))
 
 
 def _finished(
@@ -264,6 +267,8 @@ def _finished(
         stopped,
         position.history,
         reports,
+        facts.trained_parameters,
+        facts.parameters,
     )
 
 

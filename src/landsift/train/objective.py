@@ -118,6 +118,16 @@ class Objective(nn.Module):
                 f"leave it out and use the method's own terms."
             )
 
+    def attach(self, matcher: Matcher) -> None:
+        """Show the terms what they will train, once, when it is whole and on its device."""
+        for term in self._terms.values():
+            term.attach(matcher)
+
+    def begin_epoch(self, moment: Moment) -> None:
+        """Called before the first step of each pass."""
+        for term in self._terms.values():
+            term.begin_epoch(moment)
+
     def forward(self, found: Encoded, matcher: Matcher) -> dict[str, Tensor]:
         """Every term that counts at this moment, times its weight, by name."""
         values = {}

@@ -14,9 +14,11 @@ import torch
 from landsift.captions import style_captions
 from landsift.encoders import load_encoder
 from landsift.errors import UsageError
+from landsift.files import cache_folder
 from landsift.models.checkpoint import read_matcher
 from landsift.models.matcher import Matcher
 from landsift.models.registry import MatcherSource, build_matcher
+from landsift.train.adapting import apply_tuning
 from landsift.train.corpus import Corpus, carved, corpus_of, images_of
 from landsift.train.extras import read_extras
 from landsift.train.feeding import TrainingData
@@ -25,7 +27,7 @@ from landsift.train.images import ImageFeed, PixelFeed, map_feed
 from landsift.train.optimizing import freeze
 from landsift.train.pixels import PixelStore, Progress
 from landsift.train.recipe import Recipe, SetRecipe
-from landsift.train.sources import cache_folder, load_sets, training_sets
+from landsift.train.sources import load_sets, training_sets
 from landsift.train.teacher import teacher_vectors
 from landsift.train.validating import ValidationSet
 from landsift.types import IntArray, RetrievalSet
@@ -100,7 +102,7 @@ def built(recipe: Recipe, corpus: Corpus) -> Matcher:
 
     Raises:
         UsageError: The checkpoint it is to start from has another shape, or nothing is called as
-            ``model.freeze`` says.
+            ``model.freeze`` and ``model.tune`` say.
     """
     model = recipe.model
     captions = style_captions(corpus.captions, recipe.text.style)
@@ -119,6 +121,7 @@ def built(recipe: Recipe, corpus: Corpus) -> Matcher:
                 f"give the options it was made with."
             ) from error
     freeze(matcher, model.freeze)
+    apply_tuning(matcher, model.tune)
     return matcher
 
 
@@ -140,6 +143,10 @@ def check_needs(needs: frozenset[str], recipe: Recipe) -> None:
             "images without captions; name a set under [[data.unpaired]]",
         ),
         "teacher": (bool(recipe.data.teacher), "a teacher; name an encoder under data.teacher"),
+        "ground": (
+            "ground" in recipe.data.extras,
+            "vectors of photographs from the ground; name their file as ground under [data.extras]",
+        ),
     }
     for name, (there, remedy) in given.items():
         if name in needs and not there:

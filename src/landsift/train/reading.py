@@ -18,7 +18,7 @@ from typing import Any
 from landsift.errors import UsageError
 from landsift.models.registry import fitting, one_of
 from landsift.toml import toml_text
-from landsift.train.recipe import Recipe
+from landsift.train.recipe import Recipe, TuneRecipe
 
 __all__ = ["differences", "list_recipes", "read_recipe", "recipe_hash", "recipe_of", "recipe_text"]
 
@@ -98,6 +98,8 @@ def differences(first: Recipe, second: Recipe) -> list[str]:
 def _deciding(recipe: Recipe) -> dict[str, Any]:
     """All that can change the weights, as plain values."""
     kept = {key: value for key, value in asdict(recipe).items() if key not in _NOT_IN_HASH}
+    if recipe.model.tune == TuneRecipe():  # as if the table were not there: hashes outlive its coming
+        kept["model"].pop("tune")
     return kept | {"data": {key: value for key, value in kept["data"].items() if key not in _NOT_IN_DATA}}
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "ScheduleRecipe",
     "SetRecipe",
     "TextRecipe",
+    "TuneRecipe",
     "ValidationRecipe",
 ]
 
@@ -40,7 +41,8 @@ class SetRecipe:
     Attributes:
         name: A set of the table (``landsift list datasets``), or any name for files of one's own.
         root: Its folder. Empty: the folder under LANDSIFT_DATA that carries its name.
-        split: Its split.
+        split: Its split; ``hashing-train``, ``hashing-query`` and ``hashing-database`` are parts of the whole
+            set, with one caption for each image, as the hashing papers split it.
         captions: Caption file of one's own (CSV, TSV, JSON, JSONL); ``root`` is then the folder of images.
         templates: Sentences with ``{}`` for the class name, as captions of a folder of class folders.
         weight: How often each of its images is drawn in a pass; 0.5 draws every other one.
@@ -182,6 +184,34 @@ class TextRecipe:
 
 
 @dataclass(frozen=True)
+class TuneRecipe:
+    """How much of the model trains.
+
+    Attributes:
+        name: ``full``; ``last-layers`` trains the layers next to the output; ``linear-probe`` only what lies
+            at the output; ``lora`` low-rank adapters, which are folded into the weights that are kept.
+        layers: How many steps from the output ``last-layers`` goes, in each tower.
+        rank: Of an adapter's two matrices.
+        scale: Factor on an adapter's part, times its rank; the paper's alpha.
+        targets: Parts of names of the weights that get an adapter; none for all that take one.
+        also: Prefixes of parameter names that train whole beside the layers or adapters, such as a
+            temperature.
+    """
+
+    name: str = "full"
+    layers: int = 1
+    rank: int = 8
+    scale: float = 16.0
+    targets: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self.layers >= 0, f"layers must be 0 or more; got {self.layers}")
+        _check(self.rank >= 1, f"rank must be 1 or more; got {self.rank}")
+        _check(self.scale > 0, f"scale must be above 0; got {self.scale}")
+
+
+@dataclass(frozen=True)
 class ModelRecipe:
     """What is trained.
 
@@ -190,12 +220,14 @@ class ModelRecipe:
         start: Folder of a checkpoint of the same method to take the weights from; empty to start as the
             options say.
         freeze: Prefixes of parameter names that stay as they are; batch norms in a frozen part do too.
+        tune: How much of the rest trains.
         options: Of the method.
     """
 
     name: str = "dual"
     start: str = ""
     freeze: tuple[str, ...] = ()
+    tune: TuneRecipe = field(default_factory=TuneRecipe)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

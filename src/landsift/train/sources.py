@@ -10,31 +10,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landsift.data import (
+    HASHING_PARTS,
     exclusions_of,
     find_dataset,
     find_overlap,
     fingerprint,
+    hashing_part,
     list_datasets,
     load_captions,
     load_classes,
     load_dataset,
+    one_caption_each,
     read_exclusions,
     without,
     write_exclusions,
 )
 from landsift.data.exclusions import Exclusions
 from landsift.errors import UsageError
-from landsift.files import write_whole
+from landsift.files import cache_folder, write_whole
 from landsift.train.recipe import DataRecipe, SetRecipe
 from landsift.types import RetrievalSet
 
-__all__ = ["cache_folder", "load_set", "load_sets", "training_sets"]
-
-
-def cache_folder(given: str) -> Path:
-    """Where computed things lie: the recipe's folder, else LANDSIFT_CACHE, else ``~/.cache/landsift``."""
-    chosen = given or os.environ.get("LANDSIFT_CACHE") or Path.home() / ".cache" / "landsift"
-    return Path(chosen).expanduser()
+__all__ = ["load_set", "load_sets", "training_sets"]
 
 
 def load_sets(rows: Sequence[SetRecipe]) -> list[RetrievalSet]:
@@ -61,6 +58,9 @@ def _loaded(row: SetRecipe) -> RetrievalSet:
         images = row.root or Path(row.captions).parent
         return load_captions(images, row.captions, split, name=row.name or None)
     known = {name for found in list_datasets() for name in (found.name, *found.aliases)}
+    if row.name in known and row.split in HASHING_PARTS:
+        whole = load_dataset(row.name, _root_of(row), "all", partial=row.partial)
+        return one_caption_each(hashing_part(whole, row.split))
     if row.name in known:
         return load_dataset(row.name, _root_of(row), row.split, partial=row.partial)
     if not row.root:

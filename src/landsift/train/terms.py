@@ -7,7 +7,6 @@ function of :mod:`landsift.models.objectives`. Knows features and batches; no da
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +17,12 @@ from torch.nn import functional
 
 from landsift.errors import UsageError
 from landsift.models import objectives
-from landsift.models.batch import Batch
-from landsift.models.features import Features
 from landsift.models.objectives.distillation import DISTANCES
 from landsift.models.objectives.triplet import REDUCTIONS, WEIGHTINGS
 from landsift.models.registry import checked_options, one_of
+from landsift.train.ground import GroundPhotos, GroundPhotosOptions
+from landsift.train.self_distilling import SelfDistil, SelfDistilOptions
+from landsift.train.term import Encoded, Sizes, Term, positive, there
 
 __all__ = ["TERMS", "Encoded", "Sizes", "Term", "build_term", "term_options"]
 
@@ -30,71 +30,9 @@ _HOTTEST = math.log(100.0)
 """Largest logarithm of a trained scale, as in CLIP."""
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """One step's batch with the features of all processes.
-
-    Attributes:
-        batch: What was encoded.
-        image: Of the images.
-        text: Of the captions; None in image-only training.
-        view: Of the second views; None unless a term asks for them.
-        unpaired: Of the images without captions; None unless a term asks for them.
-        similarity: ``(I, T)`` scores of the method; empty if the method does not score whole batches.
-        scale: The method's own factor from scores to logits, or None.
-        bias: The method's own offset of the logits, or None.
-    """
-
-    batch: Batch
-    image: Features
-    text: Features | None
-    view: Features | None
-    unpaired: Features | None
-    similarity: Tensor
-    scale: Tensor | None = None
-    bias: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Lengths of the vectors that terms meet.
-
-    Attributes:
-        dim: Of the method's pooled features.
-        teacher: Of the teacher's vectors; 0 without one.
-    """
-
-    dim: int
-    teacher: int = 0
-
-
-class Term(nn.Module, ABC):
-    """A named loss term.
-
-    Attributes:
-        needs: What must be there beside the images: of ``text``, ``scores``, ``view``, ``unpaired``,
-            ``prior`` and ``teacher``.
-    """
-
-    needs: frozenset[str] = frozenset({"text", "scores"})
-
-    def __init__(self, options: Any, sizes: Sizes) -> None:
-        super().__init__()
-        self.options = options
-
-    @abstractmethod
-    def forward(self, found: Encoded) -> Tensor:
-        """The value of the term: a scalar, without its weight."""
-
-
 def _one(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
-
-
-def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be above 0; got {value}")
 
 
 @dataclass(frozen=True)
@@ -161,7 +99,7 @@ class InfoNceOptions:
     learn: bool = True
 
     def __post_init__(self) -> None:
-        _positive("temperature", self.temperature)
+        positive("temperature", self.temperature)
 
 
 class InfoNce(Term):
@@ -191,7 +129,7 @@ class SigmoidOptions:
     bias: float = -10.0
 
     def __post_init__(self) -> None:
-        _positive("scale", self.scale)
+        positive("scale", self.scale)
 
 
 class Sigmoid(Term):
@@ -224,7 +162,7 @@ class RankingOptions:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("temperature", self.temperature)
+        positive("temperature", self.temperature)
 
 
 class Ranking(Term):
@@ -291,7 +229,7 @@ class AffiliationOptions:
     temperature: float = 0.07
 
     def __post_init__(self) -> None:
-        _positive("temperature", self.temperature)
+        positive("temperature", self.temperature)
 
 
 class Affiliation(Term):
@@ -303,7 +241,7 @@ class Affiliation(Term):
         """Mean of the two directions."""
         return objectives.affiliation(
             found.image.pooled,
-            _there(found.text).pooled,
+            there(found.text).pooled,
             found.batch.labels,
             found.batch.image_row,
             temperature=self.options.temperature,
@@ -346,9 +284,9 @@ class DistilFeatures(Term):
         if self.options.images:
             values.append((found.image, batch.teacher_images))
         if self.options.texts:
-            values.append((_there(found.text), batch.teacher_texts))
+            values.append((there(found.text), batch.teacher_texts))
         distances = [
-            objectives.feature_distance(self.adapter(own.pooled), _there(teacher), kind=self.options.distance)
+            objectives.feature_distance(self.adapter(own.pooled), there(teacher), kind=self.options.distance)
             for own, teacher in values
         ]
         return torch.stack(distances).mean()
@@ -365,7 +303,7 @@ class DistilScoresOptions:
     scale: float = 20.0
 
     def __post_init__(self) -> None:
-        _positive("scale", self.scale)
+        positive("scale", self.scale)
 
 
 class DistilScores(Term):
@@ -375,7 +313,7 @@ class DistilScores(Term):
 
     def forward(self, found: Encoded) -> Tensor:
         """Mean of the two directions."""
-        texts, images = _there(found.batch.teacher_texts), _there(found.batch.teacher_images)
+        texts, images = there(found.batch.teacher_texts), there(found.batch.teacher_images)
         known = texts.abs().sum(dim=1) > 0
         teacher = images @ texts[known].T
         return objectives.score_divergence(
@@ -398,7 +336,7 @@ class ViewsOptions:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        _positive("temperature", self.temperature)
+        positive("temperature", self.temperature)
 
 
 class _Views(Term):
@@ -413,7 +351,7 @@ class _Views(Term):
         )
 
     def _projected(self, found: Encoded) -> tuple[Tensor, Tensor]:
-        return self.projector(found.image.pooled), self.projector(_there(found.view).pooled)
+        return self.projector(found.image.pooled), self.projector(there(found.view).pooled)
 
 
 class SimClr(_Views):
@@ -452,8 +390,8 @@ class PseudoCaptionsOptions:
     images_only: bool = False
 
     def __post_init__(self) -> None:
-        _positive("temperature", self.temperature)
-        _positive("regularisation", self.regularisation)
+        positive("temperature", self.temperature)
+        positive("regularisation", self.regularisation)
 
 
 class PseudoCaptions(Term):
@@ -464,9 +402,9 @@ class PseudoCaptions(Term):
     def forward(self, found: Encoded) -> Tensor:
         """Mean over the images without captions."""
         options = self.options
-        unpaired = functional.normalize(_there(found.unpaired).pooled, dim=1)
+        unpaired = functional.normalize(there(found.unpaired).pooled, dim=1)
         image = functional.normalize(found.image.pooled, dim=1)
-        text = functional.normalize(_there(found.text).pooled, dim=1)
+        text = functional.normalize(there(found.text).pooled, dim=1)
         target = objectives.transport_targets(
             unpaired,
             image,
@@ -479,19 +417,15 @@ class PseudoCaptions(Term):
         return functional.cross_entropy(logits, target)
 
 
-def _there(value: Any) -> Any:
-    if value is None:
-        raise AssertionError("a term's needs are checked before training starts")
-    return value
-
-
 TERMS: Mapping[str, tuple[type[Any], type[Term]]] = {
     "affiliation": (AffiliationOptions, Affiliation),
     "distil-features": (DistilFeaturesOptions, DistilFeatures),
     "distil-scores": (DistilScoresOptions, DistilScores),
+    "ground-photos": (GroundPhotosOptions, GroundPhotos),
     "info-nce": (InfoNceOptions, InfoNce),
     "pseudo-captions": (PseudoCaptionsOptions, PseudoCaptions),
     "ranking": (RankingOptions, Ranking),
+    "self-distil": (SelfDistilOptions, SelfDistil),
     "sigmoid": (SigmoidOptions, Sigmoid),
     "simclr": (ViewsOptions, SimClr),
     "triplet": (TripletOptions, Triplet),

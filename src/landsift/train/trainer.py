@@ -20,6 +20,7 @@ from torch.optim import AdamW
 
 from landsift.errors import TrainingError
 from landsift.models.batch import Moment
+from landsift.models.blocks.lora import folded
 from landsift.models.checkpoint import write_matcher
 from landsift.models.matcher import Matcher
 from landsift.train.cards import Facts, card_fields, write_card
@@ -163,6 +164,7 @@ class Trainer:
         if first == 0:
             torch.manual_seed(_seed_of(self.recipe.loop.seed, epoch, 0, 0, _BEGINNING))
             self.matcher.begin_epoch(self._moment())
+            self.objective.begin_epoch(self._moment())
             if self._memory is not None and epoch > 0:
                 self._near = self._memory.neighbours(self.recipe.data.neighbours)
         training_mode(self.matcher)
@@ -332,7 +334,8 @@ class Trainer:
     def _write_weights(self, folder: Path) -> None:
         model = self.recipe.model
         with self._average.applied():
-            table = write_matcher(folder, self.matcher, model.name, model.options)
+            # What is kept is the method as it was: no reader needs to know of adapters.
+            table = write_matcher(folder, folded(self.matcher), model.name, model.options)
         scores = {name: {"mR": value} for name, value in self._scores.items() if name != "mR"}
         write_card(folder, card_fields(self.recipe, self.matcher, self.facts, scores), table)
 
