@@ -3,6 +3,9 @@
 Every client asks again as soon as it is answered. What they ask is what the page asks: searches in words
 drawn from a few hundred sentences, with and without filters, with the histogram of scores; searches by
 example; dates. Clients run in a process of their own and compare nothing but status and length.
+
+Sentences repeat, as people's do: the share of text vectors and rankings that were known already is stored
+with the times. Memory is told apart: anonymous is the server's own, file-backed are the vectors it maps.
 """
 
 from __future__ import annotations
@@ -173,14 +176,35 @@ def processor_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def grow(folder: Path, stop: Callable[[], bool], dim: int) -> int:
-    """Add a scene every few seconds, as an indexer would; returns how many."""
+def reuse(port: int) -> dict[str, float]:
+    """The server's counts of what was known already, and of queries that shared a pass."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = ("texts_", "rankings_", "passes")
+    found = [re.match(r"landsift_(\w+)(?:{.*})? (\S+)$", line) for line in lines]
+    return {m.group(1): float(m.group(2)) for m in found if m and m.group(1).startswith(wanted)}
+
+
+def reuse_shares(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """How much was known already, and how many queries shared a pass, between two counts."""
+    more = {name: after[name] - before[name] for name in after}
+    return {
+        "text_vectors_known_share": round(more["texts_known"] / max(1, more["texts_asked"]), 3),
+        "rankings_known_share": round(more["rankings_known"] / max(1, more["rankings_asked"]), 3),
+        "passes": int(more["passes"]),
+        "queries_a_pass": round(more["passes_queries"] / max(1, more["passes"]), 1),
+    }
+
+
+def grow(folder: Path, stop: Callable[[], bool], dim: int, each: Callable[[], None]) -> int:
+    """Add a scene every few seconds, as an indexer would, and do something after each; returns how many."""
     random_, added, began = np.random.default_rng(SEED + 1), 0, time.perf_counter()
     with Gallery.open(folder) as gallery:
         while not stop():
             if time.perf_counter() - began > (added + 1) * GROWTH_EVERY_S:
                 add_scene(gallery._store, SCENES + added, GROWTH_TILES, dim, random_)
                 added += 1
+                each()
             time.sleep(0.2)
     return added
 
@@ -210,11 +234,14 @@ def run() -> None:
 def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
     """Warm up, load while the gallery grows, and look whether the server saw what was added."""
     asyncio.run(load(port, WARM_UP_S, SEED + 1000))
-    before, busy = memory_mb(process), processor_s(process)
+    before, busy, known = memory_mb(process), processor_s(process), reuse(port)
+    during: list[float] = []
     # Into a file: a pipe that nobody reads meanwhile would fill and stop the clients.
     with tempfile.TemporaryFile("w+") as told:
         clients = subprocess.Popen([sys.executable, "-m", "benchmarks.serving", str(port)], stdout=told)
-        added = grow(folder, lambda: clients.poll() is not None, load_encoder("landsift-lite").card.dim)
+        dim = load_encoder("landsift-lite").card.dim
+        note = lambda: during.append(memory_mb(process)["RssAnon"])  # noqa: E731
+        added = grow(folder, lambda: clients.poll() is not None, dim, note)
         told.seek(0)
         taken = json.loads(told.read())
     busy = processor_s(process) - busy
@@ -236,7 +263,9 @@ def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
         "load_average_of_the_machine": round(os.getloadavg()[0], 1),
         "search": percentiles(taken["search"]),
         "all": percentiles(taken["search"] + taken["dates"]),
+        "reuse": reuse_shares(known, reuse(port)),
         "memory_mb_before": before,
+        "anonymous_memory_mb_every_10_s": during,
         "memory_mb_after": memory_mb(process),
         "tiles_added_meanwhile": added * GROWTH_TILES,
         "tiles_seen_at_the_end": seen,

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,21 +71,36 @@ def gallery_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "parks.gallery"
 
 
-@pytest.fixture(scope="session")
-def address(gallery_folder: Path) -> Iterator[str]:
-    """A running server."""
+@contextmanager
+def _serving(gallery: Path, *options: str) -> Iterator[str]:
+    """The address of the page of a running server."""
     pytest.importorskip("fastapi", reason="the page is served with landsift[serve]")
     if chromium() is None:
         pytest.skip("no chromium here; apt-get install chromium, or set LANDSIFT_CHROMIUM")
     port = free_port()
-    command = [sys.executable, "-c", "from landsift.cli import main; main()", "serve", str(gallery_folder)]
-    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-c", "from landsift.cli import main; main()", "serve", str(gallery)]
+    server = subprocess.Popen([*command, "--port", str(port), *options], stdout=subprocess.DEVNULL)
     try:
         _wait(f"http://127.0.0.1:{port}/healthz", server)
         yield f"http://127.0.0.1:{port}/ui/"
     finally:
         server.terminate()
         server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def address(gallery_folder: Path) -> Iterator[str]:
+    """A running server."""
+    with _serving(gallery_folder) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(gallery_folder: Path) -> Iterator[tuple[str, str]]:
+    """A running server that asks for a token, and the token."""
+    token = "only-for-friends"
+    with _serving(gallery_folder, "--token", token) as found:
+        yield found, token
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -35,8 +35,8 @@ def _search(page: Page, words: str) -> None:
     page.wait_for_timeout(SETTLE)
 
 
-def _select(page: Page, number: int = 0) -> None:
-    page.locator(".card-main").nth(number).click()
+def _select(page: Page) -> None:
+    page.locator(".card-main").first.click()
     page.wait_for_timeout(SETTLE)
 
 
@@ -67,8 +67,8 @@ def take(address: str, folder: Path) -> None:
         _save(page, folder / "ui-search.png")
 
         page = _open(browser, address)
-        _search(page, "farmland with small lakes")
-        _select(page, 1)
+        _search(page, "a winding river")
+        _select(page)
         _save(page, folder / "ui-place.png")
 
         page = _open(browser, address, dark=True)

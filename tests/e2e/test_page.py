@@ -324,6 +324,40 @@ def test_a_picture_searches(page, gallery_folder: Path):
     assert page.get_by_role("button", name="Remove the picture").count() == 1
 
 
+def test_a_search_with_a_picture_is_exported(page, gallery_folder: Path, tmp_path: Path):
+    chooser = page.locator("input[type=file]").first
+    with page.expect_response(lambda r: r.url.endswith("/search/image")):
+        chooser.set_input_files(gallery_folder.parent / "scenes" / "bahamas.tif")
+    page.wait_for_selector(".card[data-tile]")
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as got:
+        page.get_by_role("button", name=re.compile("^CSV")).click()
+    assert got.value.suggested_filename == "bahamas.csv"
+    got.value.save_as(tmp_path / "bahamas.csv")
+    assert pyogrio.read_info(tmp_path / "bahamas.csv")["features"] == len(cards(page))
+
+
+def test_every_tile_is_coloured_by_its_score(page):
+    with page.expect_response(lambda r: r.url.endswith("/search/scores")) as got:
+        search(page, "mountains")
+    assert got.value.ok and got.value.headers["landsift-rows"]
+    page.wait_for_selector(".legend-title:has-text('best tiles')")
+
+
+def test_a_server_with_a_token_asks_for_it_and_keeps_the_link(browser, guarded: tuple[str, str]):
+    address, right = guarded
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(f"{address}#q=mountains")
+    for token in ("not-the-token", right):
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Open Landsift").click()
+        page.wait_for_selector("[role=alert], .card[data-tile]")
+    page.wait_for_selector(".card[data-tile]")
+    assert page.input_value("#words") == "mountains" and "token" not in page.url
+    context.close()
+
+
 def test_what_is_no_picture_is_refused_in_words(page, tmp_path: Path):
     (tmp_path / "notes.docx").write_text("x")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "notes.docx")

@@ -98,6 +98,32 @@ def test_the_page_takes_the_token_once_and_keeps_it_in_a_cookie(start, token):
     assert served.client.post("/search", json={"q": "red"}).status_code == 200
 
 
+def test_who_opens_the_page_without_the_token_is_asked_for_it_in_a_form(start):
+    served, page = start(token=TOKEN), {"Accept": "text/html,*/*;q=0.8"}
+    form = served.client.get("/ui/?q=boats", headers=page)
+    assert form.status_code == 401 and form.headers["content-type"].startswith("text/html")
+    assert 'name="token"' in form.text and "<script" not in form.text and "not the token" not in form.text
+    assert "default-src 'self'" in form.headers["content-security-policy"]
+    sent_by_browser = page | {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # no referrer: no origin
+    wrong = served.client.post("/ui/", data={"token": "not-the-one"}, headers=sent_by_browser)
+    assert wrong.status_code == 401 and "not the token" in wrong.text and "set-cookie" not in wrong.headers
+    for body in (b"", b"\xff=\xfe", b"token=" + b"x" * 10_000):
+        assert served.client.post("/ui/", content=body, headers=sent_by_browser).status_code == 401
+    right = served.client.post("/ui/?q=boats", data={"token": f" {TOKEN} "}, headers=sent_by_browser)
+    assert right.status_code == 303 and right.headers["location"] == "/ui/?q=boats"
+    assert served.client.get("/ui/", headers=page).status_code == 200
+    assert served.client.get("/collections").status_code == 200
+
+
+def test_the_form_is_for_servers_with_a_token_and_for_the_page_only(start):
+    open_to_all, page = start(), {"Accept": "text/html"}
+    assert open_to_all.client.get("/ui/", headers=page).status_code == 200
+    assert open_to_all.client.post("/ui/", data={"token": TOKEN}).status_code == 405
+    guarded = start(token=TOKEN)
+    assert guarded.client.get("/collections", headers=page).json()["code"] == "Unauthorized"
+    assert guarded.client.get("/ui/", headers=page | {"Host": "evil.example"}).status_code == 403
+
+
 def test_the_token_is_compared_in_constant_time(start, monkeypatch):
     served, seen = start(token=TOKEN), []
 

@@ -86,6 +86,21 @@ def test_an_item_across_the_antimeridian_is_cut_there(served):
     assert across[0]["id"] in served.tiles(bbox=box, limit=100)
 
 
+def test_items_of_scenes_with_odd_names_are_json_and_lead_back(served):
+    name = 'a "b" \\ é & c.tif'
+    write_scene(served.archive / name, coloured("yellow", 5), west=700_000)
+    with Gallery.open(served.folder, ToyEncoder()) as gallery:
+        gallery.add(served.archive)
+        expected = gallery.search("yellow", k=1)[0]
+    (feature,) = served.search(q="yellow", limit=1)["features"]
+    assert feature["properties"]["landsift:scene"] == name and feature["id"] == expected.tile
+    assert feature["properties"]["landsift:score"] == pytest.approx(expected.score, abs=1e-6)
+    links = {link["rel"]: link["href"] for link in feature["links"]}
+    assert served.client.get(links["self"]).json()["id"] == feature["id"]
+    assert served.client.get(feature["assets"]["thumbnail"]["href"]).status_code == 200
+    assert served.client.get(feature["assets"]["chip"]["href"]).content[:2] in (b"II", b"MM")
+
+
 # -- the same answers ----------------------------------------------------------------------------------------
 
 
@@ -278,6 +293,55 @@ def test_an_image_finds_what_looks_like_it(served, tmp_path):
     with Gallery.open(served.folder, ToyEncoder()) as gallery:
         expected = [m.tile for m in gallery.search(like=[tmp_path / "photo.tif"], k=3)]
     assert [f["id"] for f in features] == expected
+
+
+# -- the scores of all tiles ---------------------------------------------------------------------------------
+
+
+def test_all_scores_come_as_a_column_beside_the_footprints(served):
+    footprints = served.client.get("/galleries/main/footprints").json()
+    wish = {"q": "blue", "collections": ["main"], "datetime": "2021/..", "landsift:overlapping": "keep"}
+    answer = served.client.post("/search/scores", json=wish)
+    column = np.frombuffer(answer.content, "<f2")
+    assert answer.headers["landsift-rows"] == footprints["rows"] and len(column) == footprints["count"]
+    listed = served.search(**wish, limit=72)["features"]
+    known = {f["id"]: f["properties"]["landsift:score"] for f in listed}
+    assert len(known) == 48 and np.isfinite(column).sum() == 48
+    for tile, score in zip(footprints["ids"], column.tolist(), strict=True):
+        assert known.get(tile, np.nan) == pytest.approx(score, abs=1e-3, nan_ok=True)
+    best = sorted(known.values(), reverse=True)
+    least = (best[19] + best[20]) / 2
+    some = served.client.post("/search/scores", json=wish | {"landsift:min_score": least}).content
+    assert np.isfinite(np.frombuffer(some, "<f2")).sum() == 20
+
+
+def test_scores_after_indexing_are_of_other_footprints(served):
+    before = served.client.get("/galleries/main/footprints").json()["rows"]
+    write_scene(served.archive / "yellow.tif", coloured("yellow", 1), west=700_000)
+    with Gallery.open(served.folder, ToyEncoder()) as gallery:
+        gallery.add(served.archive)
+        gallery.remove("green_20210615.tif")  # as many tiles as before, but not the same
+    answer = served.client.post("/search/scores", json={"q": "blue"})
+    assert len(answer.content) == 2 * 72 and answer.headers["landsift-rows"] != before
+    assert served.client.get("/galleries/main/footprints").json()["rows"] == answer.headers["landsift-rows"]
+
+
+def test_scores_are_of_one_gallery_and_of_something(start):
+    client = start(second=True).client
+    for wish, words in (({"q": "red"}, "name one"), ({"collections": ["main"]}, "Nothing is looked for")):
+        answer = client.post("/search/scores", json=wish)
+        assert answer.status_code == 400 and words in answer.json()["description"]
+
+
+def test_an_image_colours_the_map_too(served, tmp_path):
+    photo = write_scene(tmp_path / "photo.tif", coloured("green", 4), crs=None).read_bytes()
+    column = np.frombuffer(
+        served.client.post("/search/image/scores", files={"image": ("x.tif", photo)}).content, "<f2"
+    )
+    ids = served.client.get("/galleries/main/footprints").json()["ids"]
+    found = served.client.post("/search/image", files={"image": ("x.tif", photo)}).json()["features"]
+    assert ids[int(np.argmax(column))].startswith("green") and found[0]["id"].startswith("green")
+    assert served.client.post("/search/image/scores", files={"image": ("x.tif", b"no")}).status_code == 400
 
 
 # -- what can never work -------------------------------------------------------------------------------------

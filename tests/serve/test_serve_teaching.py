@@ -237,8 +237,22 @@ def test_an_export_holds_the_matches_in_order(served, tmp_path, format_):
     assert tiles == served.tiles(**wish) and set(queries) == {"blue, not red"}
 
 
+def test_an_export_of_a_search_by_image_holds_its_matches(served, tmp_path):
+    photo = write_scene(tmp_path / "photo.tif", coloured("green", 4), crs=None).read_bytes()
+    files, wish = {"image": ("x.tif", photo)}, json.dumps({"limit": 5, "q": "blue"})
+    found = served.client.post("/search/image", files=files, data={"request": wish}).json()["features"]
+    answer = served.client.post("/export/image", files=files, data={"request": wish, "format": "geojson"})
+    written = answer.json()["features"]
+    assert [f["properties"]["tile"] for f in written] == [f["id"] for f in found]
+    assert {f["properties"]["query"] for f in written} == {"blue, like a picture"}
+    broken = {"image": ("x.tif", photo[:300])}
+    assert served.client.post("/export/image", files=broken, data={"format": "csv"}).status_code == 400
+
+
 def test_unknown_formats_are_refused(served):
     assert served.client.post("/export", json={"format": "shp", "request": {}}).status_code == 400
+    files = {"image": ("x.png", b"x")}
+    assert served.client.post("/export/image", files=files, data={"format": "shp"}).status_code == 400
 
 
 # -- looking after it ----------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 import { render } from "preact";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { api } from "../src/api/client";
 import type { Answer, Config } from "../src/api/types";
 import { label, labelAndStep, rankWithProbe, refine, step, toggleLabel } from "../src/state/labelling";
 import { EMPTY } from "../src/state/query";
 import { loadMore, start } from "../src/state/running";
-import { answer, config, counts, image, items, labels, query, selected, setText, startError, status } from "../src/state/session";
+import { allScores, answer, config, counts, image, items, labels, panel, query, selected, setText, startError, status, tileValues } from "../src/state/session";
 import { ResultsPane } from "../src/ui/ResultsPane";
 import { SearchBox, takeImage } from "../src/ui/SearchBox";
 
@@ -22,13 +23,19 @@ const found = (ids: string[], next?: string): Answer => ({
 
 let asked: { path: string; body: Record<string, unknown> }[] = [];
 let failing: number | null = null;
+let outlines: { ids: string[]; rows?: string } = { ids: [] };
 
 function server(url: string, options?: RequestInit): Response {
   const path = new URL(url).pathname;
   asked.push({ path, body: typeof options?.body === "string" ? JSON.parse(options.body) : {} });
   if (failing !== null && path === "/search") return Response.json({ code: "Bad", description: "The words are too long; shorten them." }, { status: failing });
   if (path === "/ui-config") return Response.json(CONFIG);
-  if (path.endsWith("/footprints")) return Response.json({ count: 0, ids: [], scene: [], scenes: [], rings: [], gsd: [], dates: [] });
+  if (path.endsWith("/footprints")) {
+    const { ids } = outlines;
+    return Response.json({ ...outlines, count: ids.length, scene: ids.map(() => 0), scenes: [], rings: ids.flatMap(() => [0, 1, 1, 1, 1, 0, 0, 0]), gsd: ids.map(() => 1), dates: [] });
+  }
+  if (path.endsWith("/scores")) return new Response(Uint16Array.of(0x3b33, 0x3a66, 0x399a, 0x3a00, 0x7e00), { headers: { "Landsift-Rows": "now" } });
+  if (path.startsWith("/export")) return new Response("file");
   if (path.endsWith("/dates")) return Response.json({ days: [], tiles: [] });
   if (path.startsWith("/search")) return Response.json(asked.at(-1)!.body.token ? found(["d"]) : found(["a", "b", "c"], "2"));
   if (path === "/feedback") return Response.json({ labels: [] });
@@ -38,6 +45,7 @@ function server(url: string, options?: RequestInit): Response {
 beforeEach(async () => {
   asked = [];
   failing = null;
+  outlines = { ids: [] };
   vi.useFakeTimers();
   vi.stubGlobal("fetch", async (url: string, options?: RequestInit) => server(url, options));
   history.replaceState(null, "", "#");
@@ -116,6 +124,39 @@ describe("searching", () => {
     image.value = null;
     await vi.runAllTimersAsync();
     expect(searches()).toHaveLength(2);
+  });
+
+  it.each(["now", "before the last scene came"])("colours tiles beyond the results if the outlines are those of the scores: %s", async (rows) => {
+    outlines = { ids: ["a", "b", "c", "between", "left out"], rows };
+    for (const gallery of ["none", "g"]) {
+      query.value = { ...EMPTY, gallery };
+      await vi.runAllTimersAsync();
+    }
+    await type("a road");
+    const [a, b, c, between, leftOut] = tileValues.value;
+    expect(a! > b! && b! > c! && c! > 0).toBe(true);
+    expect(leftOut).toBe(0);
+    if (rows === "now") expect(between! > c! && between! < b!).toBe(true);
+    else expect(between).toBe(0);
+    await type("");
+    expect(allScores.value).toBeNull();
+  });
+
+  it("exports a search with a picture with the picture", async () => {
+    takeImage(new File(["x"], "lake view.tif"));
+    await vi.runAllTimersAsync();
+    await api.export("csv", { limit: 3 }, image.value);
+    expect(asked.at(-1)!.path).toBe("/export/image");
+    await api.export("csv", { limit: 3 }, null);
+    expect(asked.at(-1)).toEqual({ path: "/export", body: { format: "csv", request: { limit: 3 } } });
+    image.value = null;
+  });
+
+  it("asks for the token again when the server no longer knows it", async () => {
+    failing = 401;
+    await type("a road");
+    expect(panel.value).toBe("token");
+    panel.value = null;
   });
 
   it("explains itself when the server cannot be reached", async () => {

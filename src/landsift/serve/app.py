@@ -16,6 +16,7 @@ from landsift.serve.failures import install
 from landsift.serve.options import ServeOptions
 from landsift.serve.routes import (
     catalog,
+    colouring,
     exporting,
     finding,
     health,
@@ -58,7 +59,8 @@ def _parts(archive: Archive, options: ServeOptions) -> tuple[FastAPI, ServeOptio
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    for part in (catalog, finding, maps, pictures, teaching, watching, exporting):
+    # Searches first: routes are looked through in this order.
+    for part in (finding, colouring, catalog, maps, pictures, teaching, watching, exporting):
         app.include_router(part.routes(service))
     app.include_router(health.routes(service, app))
     app.include_router(page.routes())

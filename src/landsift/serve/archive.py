@@ -28,9 +28,14 @@ _TOGETHER = 64
 
 
 class Recent:
-    """Values made lately, by key, as many as fit into a number of bytes; for any number of threads."""
+    """Values made lately, by key, as many as fit into a number of bytes; for any number of threads.
+
+    Attributes:
+        asked, known: How many values were asked for, and how many of them were kept.
+    """
 
     def __init__(self, most_bytes: int) -> None:
+        self.asked = self.known = 0
         self._most = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
@@ -39,8 +44,10 @@ class Recent:
     def get(self, key: Any) -> Any:
         """The value of a key; None if it is not kept."""
         with self._lock:
+            self.asked += 1
             if key not in self._kept:
                 return None
+            self.known += 1
             self._kept.move_to_end(key)
             return self._kept[key][0]
 
@@ -60,11 +67,14 @@ class Archive:
 
     Args:
         galleries: Opened ones, by id.
+
+    Attributes:
+        texts: The vectors of texts encoded lately.
     """
 
     def __init__(self, galleries: dict[str, Gallery]) -> None:
         self._galleries = galleries
-        self._texts = Recent(_TEXTS_KEPT_BYTES)
+        self.texts = Recent(_TEXTS_KEPT_BYTES)
 
     @classmethod
     def open(cls, folders: Sequence[str | Path], *, writable: bool) -> Archive:
@@ -120,10 +130,10 @@ class Archive:
         if not text.strip():
             raise UsageError("A text is empty; say what to look for, such as 'a harbour with moored boats'")
         key = gallery.card.weights_sha256, text
-        row = self._texts.get(key)
+        row = self.texts.get(key)
         if row is None:
             row = np.array(gallery.encoder.encode_texts([text])[0], np.float32)
-            self._texts.keep(key, row, row.nbytes + 4 * len(text))
+            self.texts.keep(key, row, row.nbytes + 4 * len(text))
         return row
 
     def warm_up(self) -> None:

@@ -42,17 +42,21 @@ class Metrics:
             row[bisect_left(_BOUNDS_S, seconds)] += 1
             row[-1] += seconds
 
-    def text(self, gauges: dict[str, dict[str, float]]) -> str:
+    def text(self, gauges: dict[str, dict[str, float]], counters: dict[str, dict[str, float]]) -> str:
         """The page that Prometheus fetches.
 
         Args:
-            gauges: Name -> collection -> value, to be shown beside the counters.
+            gauges, counters: Name -> collection -> value, to be shown beside the requests; a value of the
+                whole server has no collection: "".
         """
         with self._lock:
             lines = list(self._lines())
-        for name, values in gauges.items():
-            lines.append(f"# TYPE landsift_{name} gauge")
-            lines += [f'landsift_{name}{{collection="{id_}"}} {value:g}' for id_, value in values.items()]
+        for kind, families in (("gauge", gauges), ("counter", counters)):
+            for name, values in families.items():
+                lines.append(f"# TYPE landsift_{name} {kind}")
+                for id_, value in values.items():
+                    of = f'{{collection="{id_}"}}' if id_ else ""
+                    lines.append(f"landsift_{name}{of} {value:.15g}")
         return "\n".join(lines) + "\n"
 
     def _lines(self) -> Iterator[str]:

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from landsift.errors import UsageError
 from landsift.serve.app import create_app
 from landsift.serve.archive import Archive
+from landsift.serve.memory import share_pools
 from landsift.serve.options import ServeOptions
 
 __all__ = ["serve"]
@@ -39,6 +40,7 @@ def serve(
         UsageError: No gallery, or one twice, or the address is taken.
         GalleryError: One cannot be opened.
     """
+    share_pools()
     with _listening(options) as listener:
         archive = Archive.open(galleries, writable=not options.read_only)
         if on_start is not None:

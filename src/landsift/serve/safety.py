@@ -9,25 +9,24 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from landsift.serve.entrance import MOST_FORM_BYTES, admit, ask_for_token, token_in_cookie, token_in_form
 from landsift.serve.failures import failure
 from landsift.serve.metrics import Metrics
 from landsift.serve.options import ServeOptions
 
-__all__ = ["COOKIE", "UPLOAD_PATH", "Gate"]
+__all__ = ["UPLOAD_PATHS", "Gate"]
 
-COOKIE = "landsift_token"
-UPLOAD_PATH = "/search/image"
+UPLOAD_PATHS = ("/search/image", "/search/image/scores", "/export/image")
 _PAGE = "/ui/"
 _OPEN_PATHS = ("/healthz",)
 _WRITING_METHODS = ("POST", "PUT", "PATCH", "DELETE")
-_READING_POSTS = ("/search", UPLOAD_PATH, "/export")
+_READING_POSTS = ("/search", "/search/scores", "/export", *UPLOAD_PATHS)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _FORM_BYTES = 200_000  # beside the image of an upload
 
@@ -81,10 +80,13 @@ class Gate:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        if self._is_at_the_door(scope, headers):
+            await (await self._answer_at_the_door(scope, headers, receive))(scope, receive, send)
+            return
         refusal = self._refusal(scope, headers)
         if refusal is None:
             most = self._options.most_body_bytes
-            if scope["path"] == UPLOAD_PATH:
+            if scope["path"] in UPLOAD_PATHS:
                 most = self._options.most_upload_bytes + _FORM_BYTES
             body = await _whole_body(headers, receive, most)
             if body is not None:
@@ -93,20 +95,37 @@ class Gate:
             refusal = failure(413, f"The request holds more than {most:,} bytes; send less.", _CLOSE)
         await refusal(scope, receive, send)
 
+    def _is_at_the_door(self, scope: Scope, headers: Headers) -> bool:
+        """Whether somebody opens the page of a server that asks for a token, and has not come in yet."""
+        if self._options.token is None or scope["path"] != _PAGE:
+            return False
+        known_host = self._is_known_host(headers.get("host", ""))
+        if scope["method"] == "POST" or "token" in _asked(scope):
+            return known_host
+        wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        return known_host and wants_page and not self._has_token(headers)
+
+    async def _answer_at_the_door(self, scope: Scope, headers: Headers, receive: Receive) -> ASGIApp:
+        """Let in whoever brings the token, in the address or the form; ask the others for it."""
+        given = _asked(scope).get("token")
+        if scope["method"] == "POST":
+            body = await _whole_body(headers, receive, MOST_FORM_BYTES)
+            given = token_in_form(body or b"")
+        if given and self._is_token(given):
+            return admit(given, scope["query_string"].decode("latin-1"))
+        return ask_for_token(again=given is not None)
+
     def _refusal(self, scope: Scope, headers: Headers) -> Any:
         """Why a request is not answered; None if it is."""
         if not self._is_known_host(headers.get("host", "")):
             return failure(403, "The server goes by another name; ask for it by its address.")
-        if self._options.token is not None and scope["path"] not in _OPEN_PATHS:
-            given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token")
-            if scope["path"] == _PAGE and scope["method"] == "GET" and given is not None:
-                return self._enter(scope, given)
-            if not self._has_token(headers):
-                return failure(
-                    401,
-                    "The server asks for its token: send Authorization: Bearer TOKEN, or open /ui/?token=T.",
-                    {"WWW-Authenticate": "Bearer"},
-                )
+        needs_token = self._options.token is not None and scope["path"] not in _OPEN_PATHS
+        if needs_token and not self._has_token(headers):
+            return failure(
+                401,
+                "The server asks for its token: send Authorization: Bearer TOKEN, or open /ui/ in a browser.",
+                {"WWW-Authenticate": "Bearer"},
+            )
         if scope["method"] in _WRITING_METHODS:
             if not _is_same_origin(headers):
                 return failure(403, "Another site's page sent this; use the page of this server.")
@@ -129,28 +148,21 @@ class Gate:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._is_token(given.strip()):
             return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return cookie is not None and self._is_token(unquote(cookie.value))
+        kept = token_in_cookie(headers)
+        return kept is not None and self._is_token(kept)
 
     def _is_token(self, given: str) -> bool:
         """Compare in a time that tells nothing of where two texts differ."""
         assert self._options.token is not None
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._options.token.encode())
 
-    def _enter(self, scope: Scope, given: str) -> Any:
-        """Keep the token in a cookie that scripts cannot read, and take it out of the address."""
-        if not self._is_token(given):
-            return failure(401, "This is not the token; copy the address that landsift serve printed.")
-        rest = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1")) if pair[0] != "token"]
-        where = _PAGE + (f"?{urlencode(rest)}" if rest else "")
-        cookie = f"{COOKIE}={quote(given, safe='')}; Path=/; HttpOnly; SameSite=Strict"
-        return failure(303, "The token is kept.", {"Location": where, "Set-Cookie": cookie})
-
 
 _CLOSE = {"Connection": "close"}
+
+
+def _asked(scope: Scope) -> dict[str, str]:
+    """The parameters in the address."""
+    return dict(parse_qsl(scope["query_string"].decode("latin-1")))
 
 
 def _is_run(path: str) -> bool:

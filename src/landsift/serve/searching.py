@@ -9,25 +9,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from landsift.errors import UsageError
 from landsift.gallery import Gallery, Match, SearchResult
+from landsift.gallery.cache import Snapshot
 from landsift.gallery.listing import SCORE, arranged, passing
 from landsift.gallery.naming import TileName
 from landsift.gallery.probe import LEAST_LABELS, Probe
 from landsift.gallery.query import compose
 from landsift.gallery.search import Order, as_match
+from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
 from landsift.serve import stac
 from landsift.serve.archive import Archive
 from landsift.serve.asking import Page, SearchBody, sort_keys, where_of
 from landsift.serve.options import ServeOptions
+from landsift.threads import available_threads
 from landsift.types import FloatArray
 
-__all__ = ["Answer", "Searcher"]
+__all__ = ["Answer", "Found", "Searcher"]
 
 _BINS = 50
 _BYTES_A_NUMBER = 2
@@ -46,6 +50,39 @@ class Aim:
     vector: FloatArray
     without: tuple[str, ...] = ()
     probe: Probe | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is asked of one gallery; everything that others wait for together is done.
+
+    Attributes:
+        id, gallery, seen: The gallery as of one moment.
+        where, aim: Its filters, and what to look for; None where tiles are listed.
+        order: All that was searched, where that is needed.
+    """
+
+    id: str
+    gallery: Gallery
+    seen: Snapshot
+    where: Where
+    aim: Aim | None
+    order: Order | None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The answer to a search, less its links.
+
+    Attributes:
+        features: STAC items in JSON.
+        facts: The other members of the feature collection.
+        next: Token of the next page, if there is one.
+    """
+
+    features: list[str]
+    facts: dict[str, Any]
+    next: str | None
 
 
 @dataclass(eq=False)
@@ -71,6 +108,21 @@ class Answer:
     aim: Aim | None = None
 
 
+class _Turns:
+    """A few at a time, the others wait; unlike Python's semaphore, waiting costs the interpreter nothing."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(at_once):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+
+
 class Searcher:
     """Answers search requests.
 
@@ -82,6 +134,8 @@ class Searcher:
     def __init__(self, archive: Archive, options: ServeOptions) -> None:
         self._archive = archive
         self._options = options
+        # Who has its scores needs the interpreter for the rest: all at once would only hold up each other.
+        self._turns = _Turns(max(2, available_threads()))
 
     def collection(
         self,
@@ -89,8 +143,8 @@ class Searcher:
         base: str,
         upload: bytes | None = None,
         newer_than: dict[str, int] | None = None,
-    ) -> dict[str, Any]:
-        """The answer as a STAC feature collection, less its links.
+    ) -> Found:
+        """The answer as a STAC feature collection.
 
         Args:
             body: The request.
@@ -98,60 +152,78 @@ class Searcher:
             upload: An image file that shows what to look for.
             newer_than: Row number of each gallery after which tiles count.
 
-        Returns:
-            The document; under ``landsift:next`` the token of the next page, if there is one.
-
         Raises:
             UsageError, NotFound: The request could never work.
         """
         began = time.perf_counter()
         page = Page.read(body.token)
         limit = min(body.limit, self._options.most_matches)
-        answers, encode_s, last_rows = self.answers(body, page, limit + 1, upload, newer_than)
-        rows = self.merged(answers, body, page.skip, limit + 1)
-        more = len(rows) > limit
-        document: dict[str, Any] = {
-            "type": "FeatureCollection",
-            "features": _features(base, rows[:limit]),
-            "numberMatched": sum(answer.matched for answer in answers),
-            "numberReturned": min(len(rows), limit),
-        }
-        if more and (body.overlapping == "keep" or page.skip + limit < self._options.deepest_match):
-            document["landsift:next"] = Page(page.skip + limit, last_rows).token()
-        if body.explain:
-            seconds = time.perf_counter() - began
-            document["landsift:explain"] = _explained(answers, body, encode_s, seconds - encode_s)
-        if body.histogram and any(answer.order is not None for answer in answers):
-            document["landsift:histogram"] = _histogram(answers)
-        return document
+        count = self._reach(body, page, limit + 1)
+        asked, encode_s, last_rows = self._asked(body, page, upload, newer_than)
+        with self._turns:
+            answers = self._answered(asked, body, page, count)
+            rows = self.merged(answers, body, page.skip, limit + 1)
+            facts: dict[str, Any] = {
+                "numberMatched": sum(answer.matched for answer in answers),
+                "numberReturned": min(len(rows), limit),
+            }
+            if body.explain:
+                seconds = time.perf_counter() - began
+                facts["landsift:explain"] = _explained(answers, body, encode_s, seconds - encode_s)
+            if body.histogram and any(answer.order is not None for answer in answers):
+                facts["landsift:histogram"] = _histogram(answers)
+            more = len(rows) > limit
+            deeper = body.overlapping == "keep" or page.skip + limit < self._options.deepest_match
+            token = Page(page.skip + limit, last_rows).token() if more and deeper else None
+            return Found(_features(base, rows[:limit]), facts, token)
 
-    def answers(
-        self,
-        body: SearchBody,
-        page: Page,
-        count: int,
-        upload: bytes | None = None,
-        newer_than: dict[str, int] | None = None,
-    ) -> tuple[list[Answer], float, dict[str, int]]:
+    def answers(self, body: SearchBody, page: Page, count: int, upload: bytes | None = None) -> list[Answer]:
         """What each gallery gives.
 
-        Returns:
-            The answers, seconds spent encoding, and the last row of each gallery.
+        Raises:
+            UsageError, NotFound: The request could never work.
         """
+        count = self._reach(body, page, count)
+        asked, _, _ = self._asked(body, page, upload, None)
+        with self._turns:
+            return self._answered(asked, body, page, count)
+
+    def ranking(self, body: SearchBody, upload: bytes | None = None) -> tuple[Snapshot, Order]:
+        """All tiles of one gallery by how well they fit, and the moment they are of.
+
+        Raises:
+            UsageError, NotFound: The request could never work, or asks for nothing, or of several galleries.
+        """
+        asked, _, _ = self._asked(body, Page(), upload, None)
+        if len(asked) != 1:
+            raise UsageError("The scores of all tiles are those of one gallery; name one in collections")
+        one, aim = asked[0], asked[0].aim
+        if aim is None:
+            raise UsageError("Nothing is looked for, so there are no scores; give q")
+        return one.seen, one.order or one.gallery.order(aim.vector, one.where, one.seen)
+
+    def _reach(self, body: SearchBody, page: Page, count: int) -> int:
+        """How many matches of those asked for may be given."""
         if page.skip + count > self._options.deepest_match + 1 and body.overlapping == "merge":
             if page.skip >= self._options.deepest_match:
                 raise UsageError("The pages end here; narrow the search, or ask for overlapping tiles too")
             count = self._options.deepest_match + 1 - page.skip
+        return count
+
+    def _asked(
+        self, body: SearchBody, page: Page, upload: bytes | None, newer_than: dict[str, int] | None
+    ) -> tuple[list[Asked], float, dict[str, int]]:
+        """What is asked of each gallery, seconds spent encoding, and the last row of each."""
         galleries = self._archive.chosen(body.collections)
         where, keys = where_of(body), sort_keys(body.sortby)
         began = time.perf_counter()
         aims = self._aims(body, galleries, upload)
         encode_s = time.perf_counter() - began
-        found, last_rows = [], {}
-        skip = page.skip if len(galleries) == 1 else 0
-        count += page.skip - skip
+        asked: list[Asked] = []
+        last_rows = {}
         for id_, gallery in galleries.items():
-            rows = gallery.snapshot().cache.row
+            seen = gallery.snapshot()
+            rows = seen.cache.row
             last = int(rows[-1]) if len(rows) else 0
             until = page.last_rows.get(id_, last)
             last_rows[id_] = min(until, last)
@@ -160,11 +232,22 @@ class Searcher:
             aim = aims.get(id_)
             if aim is None and aims:
                 continue
-            if aim is None or keys:
-                found.append(_listed(id_, gallery, here, aim, body, keys, skip, count))
-            else:
-                found.append(_ranked(id_, gallery, here, aim, body, skip, count))
-        return found, encode_s, last_rows
+            needed = aim is not None and (bool(keys) or body.histogram or page.skip > 0)
+            order = gallery.order(aim.vector, here, seen) if aim is not None and needed else None
+            asked.append(Asked(id_, gallery, seen, here, aim, order))
+        return asked, encode_s, last_rows
+
+    @staticmethod
+    def _answered(asked: list[Asked], body: SearchBody, page: Page, count: int) -> list[Answer]:
+        """What each gallery gives."""
+        skip, keys = page.skip if len(asked) == 1 else 0, sort_keys(body.sortby)
+        count += page.skip - skip
+        return [
+            _listed(one, body, keys, skip, count)
+            if one.aim is None or keys
+            else _ranked(one, one.aim, body, skip, count)
+            for one in asked
+        ]
 
     # -- what to look for --------------------------------------------------------------------------------
 
@@ -256,43 +339,40 @@ def _with_labels(
     return wanted, unwanted
 
 
-def _ranked(
-    id_: str, gallery: Gallery, where: Where, aim: Aim, body: SearchBody, skip: int, count: int
-) -> Answer:
+def _ranked(asked: Asked, aim: Aim, body: SearchBody, skip: int, count: int) -> Answer:
     """Matches by score."""
-    order = gallery.order(aim.vector, where) if body.histogram or skip else None
-    result: SearchResult = gallery.rank(
+    order = asked.order
+    result: SearchResult = asked.gallery.rank(
         aim.vector,
         k=count,
         skip=skip,
-        where=where,
+        where=asked.where,
         min_score=body.min_score,
         overlapping=body.overlapping,
         without=aim.without,
         order=order,
+        seen=asked.seen,
     )
     enough = order is not None and body.min_score is not None
     matched = order.reaching(body.min_score or 0.0) if enough and order is not None else result.searched
     return Answer(
-        id_, gallery, result.matches, result.searched, matched, result.total, result.notes, order, aim
+        asked.id,
+        asked.gallery,
+        result.matches,
+        result.searched,
+        matched,
+        result.total,
+        result.notes,
+        order,
+        aim,
     )
 
 
-def _listed(
-    id_: str,
-    gallery: Gallery,
-    where: Where,
-    aim: Aim | None,
-    body: SearchBody,
-    keys: list[tuple[str, bool]],
-    skip: int,
-    count: int,
-) -> Answer:
+def _listed(asked: Asked, body: SearchBody, keys: list[tuple[str, bool]], skip: int, count: int) -> Answer:
     """Tiles by what they are, and all of those that score enough if something is looked for."""
-    seen = gallery.snapshot()
-    order = None if aim is None else gallery.order(aim.vector, where)
+    seen, order = asked.seen, asked.order
     if order is None:
-        positions, scores = passing(seen.cache, seen.ledger, where), None
+        positions, scores = passing(seen.cache, seen.ledger, asked.where), None
         searched = len(positions)
     else:
         positions, scores = order.head(order.searched)
@@ -300,13 +380,14 @@ def _listed(
         positions, scores, searched = positions[:enough], scores[:enough], order.searched
     chosen = arranged(seen.cache, seen.ledger, positions, scores, keys) if keys else np.arange(len(positions))
     matches = []
-    for place in chosen[skip : skip + count].tolist():
-        item = seen.cache.items([positions[place]])[0]
+    places = chosen[skip : skip + count]
+    for place, item in zip(places.tolist(), seen.cache.items(positions[places]), strict=True):
         score = 0.0 if scores is None else float(scores[place])
         percentile = 0.0 if scores is None else 100.0 * (searched - place) / searched
         matches.append(as_match(item, seen.ledger[item.scene], place + 1, score, percentile))
-    total = int(seen.cache.alive.sum())
-    return Answer(id_, gallery, matches, searched, len(positions), total, (), order, aim)
+    total = int(np.count_nonzero(seen.cache.alive))
+    found = len(positions)
+    return Answer(asked.id, asked.gallery, matches, searched, found, total, (), order, asked.aim)
 
 
 def _sort_value(name: str, pair: tuple[Answer, Match]) -> Any:
@@ -322,16 +403,16 @@ def _sort_value(name: str, pair: tuple[Answer, Match]) -> Any:
     return values.get(name, lambda: match.date or "")()
 
 
-def _features(base: str, rows: list[tuple[Answer, Match]]) -> list[dict[str, Any]]:
-    """STAC items, in order, with what a probe thinks of each."""
-    features: list[dict[str, Any]] = [{}] * len(rows)
+def _features(base: str, rows: list[tuple[Answer, Match]]) -> list[str]:
+    """STAC items in JSON, in order, with what a probe thinks of each."""
+    features = [""] * len(rows)
     for answer in {id(answer): answer for answer, _ in rows}.values():
         places = [place for place, (whose, _) in enumerate(rows) if whose is answer]
-        made = stac.items(base, answer.id, [rows[place][1] for place in places], answer.aim is not None)
+        probe = None if answer.aim is None else answer.aim.probe
+        chance = None if probe is None else probe.chance
+        matches = [rows[place][1] for place in places]
+        made = stac.item_texts(base, answer.id, matches, answer.aim is not None, chance)
         for place, item in zip(places, made, strict=True):
-            if answer.aim is not None and answer.aim.probe is not None:
-                chance = answer.aim.probe.chance(rows[place][1].score)
-                item["properties"]["landsift:probability"] = round(chance, 4)
             features[place] = item
     return features
 
@@ -362,16 +443,10 @@ def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_
 
 def _histogram(answers: list[Answer]) -> dict[str, list[Any]]:
     """The scores of all tiles searched, in equal bins; no bins where nothing was searched."""
-    parts = [answer.order.passed() for answer in answers if answer.order is not None]
-    scores = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if not len(scores):
+    orders = [answer.order for answer in answers if answer.order is not None]
+    one = len(orders) == 1
+    spread = orders[0].spread if one else Spread.of(np.concatenate([order.passed() for order in orders]))
+    if not len(spread.counts):
         return {"edges": [], "counts": []}
-    low, high = float(scores.min()), float(scores.max())
-    if high <= low:
-        high = low + 1e-6
-    bins = np.minimum((scores - np.float32(low)) * np.float32(_BINS / (high - low)), _BINS - 1)
-    counts = np.bincount(bins.astype(np.intp), minlength=_BINS)
-    return {
-        "edges": [round(edge, 6) for edge in np.linspace(low, high, _BINS + 1).tolist()],
-        "counts": counts.tolist(),
-    }
+    edges, counts = spread.coarse(_BINS)
+    return {"edges": [round(edge, 6) for edge in edges.tolist()], "counts": counts.tolist()}

@@ -7,7 +7,7 @@ writer). Knows nothing of requests.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from landsift import __version__
 from landsift.formats import outline_geometries
@@ -22,7 +23,7 @@ from landsift.gallery import Gallery, Match
 from landsift.serve.cql import NAMES
 from landsift.types import TimeSpan
 
-__all__ = ["CONFORMANCE", "GEOJSON", "collection", "items", "landing", "link", "queryables"]
+__all__ = ["CONFORMANCE", "GEOJSON", "collection", "item_texts", "items", "landing", "link", "queryables"]
 
 GEOJSON = "application/geo+json"
 _JSON = "application/json"
@@ -144,80 +145,119 @@ def collection(base: str, id_: str, gallery: Gallery, facts: dict[str, Any]) -> 
 
 
 def items(base: str, id_: str, matches: Sequence[Match], ranked: bool) -> list[dict[str, Any]]:
-    """Tiles as STAC items.
+    """Tiles as STAC items; see :func:`item_texts`."""
+    return [json.loads(text) for text in item_texts(base, id_, matches, ranked)]
+
+
+def item_texts(
+    base: str,
+    id_: str,
+    matches: Sequence[Match],
+    ranked: bool,
+    chance: Callable[[float], float] | None = None,
+) -> list[str]:
+    """Tiles as STAC items in JSON, put together from texts: most of an item is the same for a whole scene.
 
     Args:
         base: Address of the server, ending in a slash.
         id_: The gallery's id.
         matches: The tiles.
         ranked: Whether something was looked for, so that rank, score and percentile mean something.
+        chance: From a score to what a probe thinks of the tile.
     """
     nowhere = np.full((4, 2), np.nan)
     corners = np.array([nowhere if m.corners is None else m.corners for m in matches]).reshape(-1, 4, 2)
     shapes = shapely.to_geojson(outline_geometries(corners)).tolist()
-    return [_item(base, id_, match, shape, ranked) for match, shape in zip(matches, shapes, strict=True)]
+    boxes = _boxes(corners)
+    return [
+        _item(base, id_, match, _place(shape, box), _rank(match, chance) if ranked else "")
+        for match, shape, box in zip(matches, shapes, boxes, strict=True)
+    ]
 
 
-def _item(base: str, id_: str, match: Match, shape: str | None, ranked: bool) -> dict[str, Any]:
-    tile, collection_ = quote(match.tile), quote(id_)
-    parent = f"{base}collections/{collection_}"
-    window = match.window
-    properties = {
-        **_dates(match.date),
-        "landsift:scene": match.scene,
-        "landsift:scene_id": match.tile.rsplit("_", 3)[0],
-        "landsift:date": match.date,
-        "landsift:source": match.source,
-        "landsift:window": [window.col, window.row, window.width, window.height],
-        "landsift:scale": match.scale,
-        "landsift:valid": round(match.valid, 4),
-    }
-    if match.gsd is not None:
-        properties["gsd"] = round(match.gsd, 4)
-    if ranked:
-        properties |= {
-            "landsift:score": round(match.score, 6),
-            "landsift:percentile": round(match.percentile, 4),
-            "landsift:rank": match.rank,
-        }
-    place = {"bbox": _bbox(match)} if shape is not None else {}
-    return {
+def _place(shape: str | None, box: list[float]) -> str:
+    return '"geometry":null' if shape is None else f'"geometry":{shape},"bbox":{box}'
+
+
+def _rank(match: Match, chance: Callable[[float], float] | None) -> str:
+    likely = "" if chance is None else f',"landsift:probability":{round(chance(match.score), 4)}'
+    return (
+        f',"landsift:score":{round(match.score, 6)},"landsift:percentile":{round(match.percentile, 4)}'
+        f',"landsift:rank":{match.rank}{likely}'
+    )
+
+
+def _item(base: str, id_: str, match: Match, place: str, rank: str) -> str:
+    scene_id, _, name = match.tile.rpartition("_s")
+    head, body, links, thumbnail, chip, end = _of_scene(
+        base, id_, scene_id, match.scene, match.source, match.date
+    )
+    window, name = match.window, f"_s{name}"
+    path = name.replace("+", "%2B")  # of a scale such as 1e+06; all else in it is plain
+    gsd = "" if match.gsd is None else f',"gsd":{round(match.gsd, 4)}'
+    return (
+        f'{head}{name}",{place},"properties":{{{body}'
+        f'"landsift:window":[{window.col},{window.row},{window.width},{window.height}],'
+        f'"landsift:scale":{match.scale},"landsift:valid":{round(match.valid, 4)}{gsd}{rank}}},'
+        f"{links}{path}{thumbnail}{path}{chip}{path}{end}"
+    )
+
+
+@lru_cache(maxsize=2048)
+def _of_scene(
+    base: str, id_: str, scene_id: str, scene: str, source: str, date: str | None
+) -> tuple[str, str, str, str, str, str]:
+    """What a scene's items share: the texts up to the id, in the properties, between the addresses."""
+    here, tile = quote(id_), quote(scene_id)
+    parent = f"{base}collections/{here}"
+    fixed = {
         "type": "Feature",
         "stac_version": _STAC,
         "stac_extensions": [],
-        "id": match.tile,
         "collection": id_,
-        "geometry": None if shape is None else json.loads(shape),
-        **place,
-        "properties": properties,
-        "links": [
-            link("self", f"{parent}/items/{tile}", GEOJSON),
-            link("collection", parent),
-            link("parent", parent),
-            link("root", base),
-        ],
-        "assets": {
-            "thumbnail": {
-                "href": f"{base}tiles/{collection_}/{tile}/thumbnail",
-                "type": "image/jpeg",
-                "roles": ["thumbnail"],
-            },
-            "chip": {
-                "href": f"{base}tiles/{collection_}/{tile}/chip.tif",
-                "type": "image/tiff; application=geotiff",
-                "roles": ["data"],
-            },
+        "id": scene_id,
+    }
+    properties = {
+        **_dates(date),
+        "landsift:scene": scene,
+        "landsift:scene_id": scene_id,
+        "landsift:date": date,
+        "landsift:source": source,
+    }
+    hole = "\0"  # where the rest of a tile's name goes
+    links = [
+        link("self", f"{parent}/items/{tile}{hole}", GEOJSON),
+        link("collection", parent),
+        link("parent", parent),
+        link("root", base),
+    ]
+    assets = {
+        "thumbnail": {
+            "href": f"{base}tiles/{here}/{tile}{hole}/thumbnail",
+            "type": "image/jpeg",
+            "roles": ["thumbnail"],
+        },
+        "chip": {
+            "href": f"{base}tiles/{here}/{tile}{hole}/chip.tif",
+            "type": "image/tiff; application=geotiff",
+            "roles": ["data"],
         },
     }
+    tail = _json_text({"links": links, "assets": assets})[1:].split(json.dumps(hole)[1:-1])
+    return _json_text(fixed)[:-2], f"{_json_text(properties)[1:-1]},", tail[0], tail[1], tail[2], tail[3]
 
 
-def _bbox(match: Match) -> list[float]:
-    """West, south, east, north; west above east across the antimeridian (RFC 7946)."""
-    assert match.corners is not None
-    (west, south), (east, north) = match.corners.min(axis=0).tolist(), match.corners.max(axis=0).tolist()
-    if east > 180 or west < -180:
-        west, east = (west + 180) % 360 - 180, (east + 180) % 360 - 180
-    return [round(side, 7) for side in (west, south, east, north)]
+def _json_text(document: Any) -> str:
+    return json.dumps(document, allow_nan=False, separators=(",", ":"))
+
+
+def _boxes(corners: NDArray[np.float64]) -> list[list[float]]:
+    """West, south, east, north of each outline; west above east across the antimeridian (RFC 7946)."""
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    boxes = np.concatenate([low, high], axis=1)
+    beyond = (high[:, 0] > 180) | (low[:, 0] < -180)
+    boxes[beyond, ::2] = (boxes[beyond, ::2] + 180) % 360 - 180
+    return np.round(boxes, 7).tolist()
 
 
 @lru_cache(maxsize=4096)

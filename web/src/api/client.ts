@@ -1,5 +1,5 @@
 // Requests to the server, all relative to where the page lies. Knows addresses and errors, nothing of what is on screen.
-import type { Answer, Config, DateCounts, ExportFormat, FootprintData, Item, Label, LabelImport, SavedQuery, SearchBody } from "./types";
+import type { Answer, Config, DateCounts, ExportFormat, FootprintData, Item, Label, LabelImport, SavedQuery, ScoreColumn, SearchBody } from "./types";
 
 /** What went wrong, in words for a person; `status` is 0 when the server could not be reached at all. */
 export class ApiError extends Error {
@@ -46,6 +46,14 @@ function sent(method: string, body: unknown, signal?: AbortSignal): RequestInit 
   return { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" }, signal: signal ?? null };
 }
 
+function sentWith(image: Blob, body: SearchBody, more: Record<string, string>, signal?: AbortSignal): RequestInit {
+  const form = new FormData();
+  form.append("image", image);
+  form.append("request", JSON.stringify(body));
+  for (const [name, value] of Object.entries(more)) form.append(name, value);
+  return { method: "POST", body: form, signal: signal ?? null };
+}
+
 const part = encodeURIComponent;
 const topicOf = (gallery: string, topic: string): string => `collection=${part(gallery)}&topic=${part(topic)}`;
 
@@ -55,10 +63,13 @@ export const api = {
   dates: (gallery: string, signal: AbortSignal) => json<DateCounts>(`galleries/${part(gallery)}/dates`, { signal }),
   search: (body: SearchBody, signal?: AbortSignal) => json<Answer>("search", sent("POST", body, signal)),
   searchImage(image: Blob, body: SearchBody, signal?: AbortSignal): Promise<Answer> {
-    const form = new FormData();
-    form.append("image", image);
-    form.append("request", JSON.stringify(body));
-    return json<Answer>("search/image", { method: "POST", body: form, signal: signal ?? null });
+    return json<Answer>("search/image", sentWith(image, body, {}, signal));
+  },
+  async scores(body: SearchBody, image: Blob | null, signal: AbortSignal): Promise<ScoreColumn> {
+    const found = await (image
+      ? request("search/image/scores", sentWith(image, body, {}, signal))
+      : request("search/scores", sent("POST", body, signal)));
+    return { rows: found.headers.get("Landsift-Rows") ?? "", scores: await found.arrayBuffer() };
   },
   place: async (gallery: string, tile: string, signal: AbortSignal) =>
     (await json<{ tiles: Item[] }>(`galleries/${part(gallery)}/place/${part(tile)}`, { signal })).tiles,
@@ -73,8 +84,8 @@ export const api = {
   save: (name: string, body: SearchBody) => json<SavedQuery>("queries", sent("POST", { name, request: body })),
   forget: (id: string) => request(`queries/${part(id)}`, { method: "DELETE" }),
   runSaved: (id: string) => json<Answer>(`queries/${part(id)}/run`, sent("POST", { new_only: true })),
-  export: async (format: ExportFormat, body: SearchBody) =>
-    (await request("export", sent("POST", { format, request: body }))).blob(),
+  export: async (format: ExportFormat, body: SearchBody, image: Blob | null) =>
+    (await (image ? request("export/image", sentWith(image, body, { format })) : request("export", sent("POST", { format, request: body })))).blob(),
 };
 
 export function thumbnailOf(gallery: string, tile: string, size: number): string {

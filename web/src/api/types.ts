@@ -31,12 +31,20 @@ export interface SceneInfo {
 
 export interface FootprintData {
   count: number;
+  /** Which tiles these are: a column of scores with the same key is about the same ones. */
+  rows?: string;
   ids: string[];
   scene: number[];
   scenes: SceneInfo[];
   rings: (number | null)[];
   gsd: (number | null)[];
   dates: (string | null)[];
+}
+
+/** Scores as float16, one a tile in the order of the footprints. */
+export interface ScoreColumn {
+  rows: string;
+  scores: ArrayBuffer;
 }
 
 export interface DateCounts {

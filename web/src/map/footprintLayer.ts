@@ -10,6 +10,7 @@ const FLOATS = 5; // a corner: x, y coarse; x, y fine; the tile's diagonal
 const TILE = 4 * FLOATS;
 const COARSE = 4096; // coarse parts are whole multiples of 1/COARSE of the world
 const POINT = 7; // pixels: while tiles are no larger, a point each does, at a fraction of the work
+const CROWD = 2000; // coloured tiles up to which each keeps its shape at any size
 const RUN = 512; // neighbouring tiles that are drawn, or left out of view, together
 
 // All that is the same over a whole tile is worked out at its corners: software renderers draw this map too.
@@ -205,8 +206,9 @@ export class FootprintLayer implements CustomLayerInterface {
       (small ? drawPoints : drawTiles)(gl, this.all, stretches);
       gl.uniform1i(at.u_results, 1);
       gl.uniform1f(at.u_width, 1.2);
-      gl.uniform1i(at.u_points, 0);
-      drawTiles(gl, this.results, [[0, this.results.count]]);
+      const crowd = small && this.results.count > CROWD;
+      gl.uniform1i(at.u_points, Number(crowd));
+      (crowd ? drawPoints : drawTiles)(gl, this.results, [[0, this.results.count]]);
     }
     gl.bindVertexArray(null);
   }

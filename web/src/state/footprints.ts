@@ -5,6 +5,8 @@ import type { Query } from "./query";
 
 export interface Footprints {
   count: number;
+  /** Which tiles these are, as the server names them. */
+  rows: string;
   ids: string[];
   rowOf: Map<string, number>;
   scenes: SceneInfo[];
@@ -21,6 +23,7 @@ export interface Footprints {
 
 export const NO_FOOTPRINTS: Footprints = {
   count: 0,
+  rows: "",
   ids: [],
   rowOf: new Map(),
   scenes: [],
@@ -35,6 +38,7 @@ export function footprintsFrom(data: FootprintData): Footprints {
   const rings = continuous(Float64Array.from(data.rings, (value) => value ?? NaN));
   return {
     count: data.count,
+    rows: data.rows ?? "",
     ids: data.ids,
     rowOf: new Map(data.ids.map((id, row) => [id, row])),
     scenes: data.scenes,

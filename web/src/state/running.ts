@@ -2,12 +2,13 @@
 import { batch, effect } from "@preact/signals";
 import { api, ApiError } from "../api/client";
 import type { Answer, SavedQuery } from "../api/types";
+import { colourAll } from "./colouring";
 import { footprintsFrom, NO_FOOTPRINTS } from "./footprints";
 import { loadLabels } from "./labelling";
 import { fromHash, toHash } from "./permalink";
 import { asksForSomething, hasFilters, queryFrom, searchBody } from "./query";
 import {
-  answer, config, dateCounts, footprints, footprintStatus, image, openGallery, panel, problem, query, selected,
+  allScores, answer, config, dateCounts, footprints, footprintStatus, image, openGallery, panel, problem, query, selected,
   startError, status, tell, view,
 } from "./session";
 
@@ -77,6 +78,7 @@ async function loadGallery(id: string): Promise<void> {
       dateCounts.value = days;
       footprintStatus.value = "ready";
     });
+    void colourAll();
   } catch (error) {
     if (isAbort(error)) return;
     footprintStatus.value = "error";
@@ -94,6 +96,7 @@ function followQuery(): void {
       searching?.abort();
       batch(() => {
         answer.value = null;
+        allScores.value = null;
         status.value = "idle";
       });
       return;
@@ -114,12 +117,15 @@ export async function runSearch(): Promise<void> {
     const found = await (image.value ? api.searchImage(image.value, body, signal) : api.search(body, signal));
     batch(() => {
       answer.value = found;
+      allScores.value = null;
       status.value = "ready";
       if (selected.value && !found.features.some(({ id }) => id === selected.value)) selected.value = null;
     });
     void loadLabels();
+    void colourAll();
   } catch (error) {
     if (isAbort(error)) return;
+    if (error instanceof ApiError && error.status === 401) panel.value = "token";
     batch(() => {
       status.value = "error";
       problem.value = messageOf(error);
@@ -164,6 +170,7 @@ export async function watch(saved: SavedQuery): Promise<void> {
     const found = await api.runSaved(saved.id);
     batch(() => {
       answer.value = found;
+      allScores.value = null;
       status.value = "ready";
     });
     tell(found.features.length ? `${found.features.length} new since "${saved.name}" last ran.` : `Nothing new for "${saved.name}" since it last ran.`);

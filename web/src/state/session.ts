@@ -4,6 +4,7 @@ import type { Answer, Config, DateCounts, GalleryInfo, Item } from "../api/types
 import { type Footprints, NO_FOOTPRINTS, passing } from "./footprints";
 import { asksForSomething, EMPTY, type Query } from "./query";
 import type { View } from "./permalink";
+import { colouredFrom } from "./scores";
 
 export type Status = "idle" | "loading" | "ready" | "error";
 export type Panel = "help" | "saved" | "token" | null;
@@ -21,6 +22,8 @@ export const footprints = signal<Footprints>(NO_FOOTPRINTS);
 export const footprintStatus = signal<Status>("idle");
 export const dateCounts = signal<DateCounts>({ days: [], tiles: [] });
 export const answer = signal<Answer | null>(null);
+/** A score for every tile, NaN where the search leaves it out; null until they have come. */
+export const allScores = signal<Float32Array | null>(null);
 export const status = signal<Status>("idle");
 export const problem = signal<string>("");
 export const selected = signal<string | null>(null);
@@ -37,17 +40,24 @@ export const itemOf = computed(() => new Map(items.value.map((item) => [item.id,
 export const asked = computed(() => image.value !== null || asksForSomething(query.value));
 export const scoreRange = computed<[number, number] | null>(() => {
   const scores = items.value.map(scoreOf).filter((score) => score !== null);
-  return scores.length ? [Math.min(...scores), Math.max(...scores)] : null;
+  if (!scores.length) return null;
+  const lowest = Math.min(...scores);
+  const all = allScores.value;
+  return [all ? colouredFrom(all, lowest, query.value.minScore !== null) : lowest, Math.max(...scores)];
 });
 export const counts = computed(() => {
   const wanted = [...labels.value.values()].filter(Boolean).length;
   return { wanted, unwanted: labels.value.size - wanted };
 });
 
-/** What the map shows of each tile: -1 filtered out, 0 no result, up to 1 for the best result. */
+/** What the map shows of each tile: -1 filtered out, 0 not coloured, up to 1 for the best. */
 export const tileValues = computed<Float32Array>(() => {
   const values = Float32Array.from(passing(footprints.value, query.value), (ok) => ok - 1);
   const range = scoreRange.value;
+  const all = allScores.value;
+  if (all && range) {
+    for (let row = 0; row < values.length; row++) if (values[row] === 0 && all[row]! >= range[0]) values[row] = shade(all[row]!, range);
+  }
   for (const item of items.value) {
     const row = footprints.value.rowOf.get(item.id);
     const score = scoreOf(item);
@@ -58,7 +68,7 @@ export const tileValues = computed<Float32Array>(() => {
 
 /** A score's place between the worst and the best shown, kept above 0 so that a result never looks like no result. */
 export function shade(score: number, [low, high]: [number, number]): number {
-  return high > low ? 0.05 + (0.95 * (score - low)) / (high - low) : 1;
+  return high > low ? Math.min(1, 0.05 + (0.95 * (score - low)) / (high - low)) : 1;
 }
 
 export function scoreOf(item: Item): number | null {

@@ -27,18 +27,18 @@ export function download(file: Blob, name: string): void {
 }
 
 function fileName(ending: string): string {
-  const words = query.value.text.trim().toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  const words = (query.value.text.trim() || image.value?.name.replace(/\.\w+$/, "") || "").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
   return `${words.slice(0, 60) || "landsift"}.${ending}`;
 }
 
 export function ExportMenu() {
   const [busy, setBusy] = useState(false);
   const shown = items.value.length;
-  const matched = Math.min(MOST, answer.value?.numberMatched ?? shown);
+  const matched = answer.value?.numberMatched ?? shown;
   const run = async (format: ExportFormat, ending: string, limit: number) => {
     setBusy(true);
     try {
-      download(await api.export(format, searchBody(query.value, limit)), fileName(ending));
+      download(await api.export(format, searchBody(query.value, limit), image.value), fileName(ending));
     } catch (error) {
       tell(`The file could not be made. ${messageOf(error)}`, "error");
     } finally {
@@ -69,18 +69,17 @@ interface Choices {
 
 function ExportChoices({ shown, matched, pick }: Choices) {
   const [all, setAll] = useState(false);
-  if (image.value) return <p class="hint">A search with a picture cannot be exported yet: pick a result, press "More like this", and export that.</p>;
   return (
     <div class="stack">
       <fieldset class="choices">
         <legend>Which results</legend>
         <label><input type="radio" name="which" checked={!all} onChange={() => setAll(false)} /> The {count(shown)} shown</label>
-        {matched > shown && <label><input type="radio" name="which" checked={all} onChange={() => setAll(true)} /> All {count(matched)} matches</label>}
+        {matched > shown && <label><input type="radio" name="which" checked={all} onChange={() => setAll(true)} /> {matched > MOST ? `The best ${count(MOST)}` : "All"} matches</label>}
       </fieldset>
       <ul class="menu">
         {FORMATS.map(({ format, ending, title, use }) => (
           <li key={format}>
-            <button type="button" onClick={() => pick(format, ending, all ? matched : shown)}>
+            <button type="button" onClick={() => pick(format, ending, all ? Math.min(MOST, matched) : shown)}>
               <strong>{title}</strong> <span class="hint">{use}</span>
             </button>
           </li>

@@ -1,6 +1,6 @@
 // What the colours on the map mean.
 import { rampGradient } from "../map/ramp";
-import { scoreRange } from "../state/session";
+import { allScores, scoreRange } from "../state/session";
 import { score } from "./words";
 
 export function Legend() {
@@ -8,7 +8,7 @@ export function Legend() {
   if (!range) return null;
   return (
     <div class="legend">
-      <span class="legend-title">Score of the results</span>
+      <span class="legend-title">{allScores.value ? "Score of the best tiles" : "Score of the results"}</span>
       <span class="legend-bar" style={{ background: rampGradient }} aria-hidden="true" />
       <span class="legend-ends"><span>{score(range[0])}</span><span>{score(range[1])}</span></span>
     </div>

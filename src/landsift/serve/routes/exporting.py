@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, File, Form, Response, UploadFile
 from pydantic import BaseModel
 
 from landsift.gallery import SearchResult
 from landsift.serve.asking import Page, SearchBody
 from landsift.serve.failures import DOCUMENTED
+from landsift.serve.routes.finding import body_of, image_of, refusing_damaged
 from landsift.serve.service import Service
 
 __all__ = ["routes"]
@@ -24,10 +25,13 @@ _TYPES = {
 }
 
 
+Format = Literal["geojson", "gpkg", "parquet", "csv"]
+
+
 class Export(BaseModel):
     """What to write, and how."""
 
-    format: Literal["geojson", "gpkg", "parquet", "csv"]
+    format: Format
     request: SearchBody
 
 
@@ -41,19 +45,34 @@ def routes(service: Service) -> APIRouter:
     @router.post("/export", responses=content)
     async def export(body: Export) -> Response:
         """The matches of a search as GeoJSON, GeoPackage, GeoParquet or CSV."""
-        data = await service.workers.search(_written, service, body)
-        headers = {"Content-Disposition": f'attachment; filename="landsift.{body.format}"'}
-        return Response(data, media_type=_TYPES[body.format], headers=headers)
+        return _file(body.format, await service.workers.search(_written, service, body, None))
+
+    @router.post("/export/image", responses=content)
+    async def export_by_image(
+        image: Annotated[UploadFile, File(description="PNG, JPEG, WebP or TIFF.")],
+        format: Annotated[Format, Form(description="Of the file to write.")],
+        wish: Annotated[str | None, Form(alias="request", description="A search request as JSON.")] = None,
+    ) -> Response:
+        """The matches of a search by image as GeoJSON, GeoPackage, GeoParquet or CSV."""
+        data, body = await image_of(service, image), Export(format=format, request=body_of(wish))
+        with refusing_damaged():
+            return _file(format, await service.workers.search(_written, service, body, data))
 
     return router
 
 
-def _written(service: Service, body: Export) -> bytes:
+def _file(format_: str, data: bytes) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="landsift.{format_}"'}
+    return Response(data, media_type=_TYPES[format_], headers=headers)
+
+
+def _written(service: Service, body: Export, upload: bytes | None) -> bytes:
     wish = body.request
-    limit = min(wish.limit, service.options.most_matches)
-    answers, _, _ = service.searcher.answers(wish, Page.read(wish.token), limit)
+    limit = min(wish.limit, service.options.deepest_match)
+    answers = service.searcher.answers(wish, Page.read(wish.token), limit, upload)
     examples = [*(f"like {name}" for name in wish.like), *(f"not {item}" for item in wish.unlike)]
-    words = ", ".join([*wish.texts, *examples])
+    picture = [] if upload is None else ["like a picture"]
+    words = ", ".join([*wish.texts, *picture, *examples])
     pairs = service.searcher.merged(answers, wish, Page.read(wish.token).skip, limit)
     matches = tuple(match for _, match in pairs)
     result = SearchResult(matches, words, len(matches), len(matches), 0.0)

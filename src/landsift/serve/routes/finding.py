@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -15,7 +17,7 @@ from landsift.serve.asking import SearchBody
 from landsift.serve.failures import DOCUMENTED
 from landsift.serve.service import Service, base_of, encoded
 
-__all__ = ["FEATURES", "answer", "body_of", "routes"]
+__all__ = ["FEATURES", "answer", "body_of", "image_of", "refusing_damaged", "routes"]
 
 FEATURES: dict[int | str, dict[str, Any]] = {
     200: {"description": "Tiles as STAC items.", "content": {stac.GEOJSON: {"schema": {"type": "object"}}}}
@@ -43,8 +45,8 @@ async def answer(
     base, address = base_of(request), request.url
 
     def work() -> bytes:
-        document = service.searcher.collection(body, base, upload, newer_than)
-        token = document.pop("landsift:next", None)
+        found = service.searcher.collection(body, base, upload, newer_than)
+        token = found.next
         links = [stac.link("root", base), stac.link("self", str(address), stac.GEOJSON)]
         if token is not None and paging == "GET":
             query = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
@@ -53,7 +55,8 @@ async def answer(
         elif token is not None and paging == "POST":
             again = body.plain() | {"token": token}
             links.append(stac.link("next", f"{base}search", stac.GEOJSON, method="POST", body=again))
-        return encoded(document | {"links": links})
+        rest = encoded(found.facts | {"links": links}).decode()
+        return f'{{"type":"FeatureCollection","features":[{",".join(found.features)}],{rest[1:]}'.encode()
 
     return Response(await service.workers.search(work), media_type=stac.GEOJSON)
 
@@ -70,6 +73,28 @@ def body_of(text: str | None) -> SearchBody:
         return SearchBody.model_validate(json.loads(text))
     except (ValueError, RecursionError, ValidationError):
         raise UsageError("The field request holds no search request as JSON; see /docs") from None
+
+
+async def image_of(service: Service, image: UploadFile) -> bytes:
+    """The bytes of an image that was sent.
+
+    Raises:
+        UsageError: There are none, or too many.
+    """
+    data = await image.read()
+    most = service.options.most_upload_bytes
+    if not data or len(data) > most:
+        raise UsageError(f"The image has {len(data):,} bytes; send one of 1 to {most:,}")
+    return data
+
+
+@contextmanager
+def refusing_damaged() -> Iterator[None]:
+    """A damaged image is a mistake of who sent it, not a scene that is gone."""
+    try:
+        yield
+    except SceneError as error:
+        raise UsageError(str(error)) from None
 
 
 def routes(service: Service) -> APIRouter:
@@ -140,14 +165,9 @@ def routes(service: Service) -> APIRouter:
         wish: Annotated[str | None, Form(alias="request", description="A search request as JSON.")] = None,
     ) -> Response:
         """Find tiles that look like an image."""
-        data = await image.read()
-        most = service.options.most_upload_bytes
-        if not data or len(data) > most:
-            raise UsageError(f"The image has {len(data):,} bytes; send one of 1 to {most:,}")
-        try:
+        data = await image_of(service, image)
+        with refusing_damaged():
             return await answer(service, request, body_of(wish), paging="", upload=data)
-        except SceneError as error:
-            raise UsageError(str(error)) from None
 
     return router
 
