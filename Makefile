@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHARED_DATA := $(wildcard ../shared/data)
 export LANDSIFT_DATA ?= $(if $(SHARED_DATA),$(abspath $(SHARED_DATA)),)
 
-.PHONY: demo test lint bench page clean
+.PHONY: demo test lint bench bench-scale bench-hashing page clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/core.stamp
@@ -22,6 +22,13 @@ lint: $(VENV)/test.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python -m benchmarks
+
+# A million tiles and more, against peers; the hashing methods on the split of their papers.
+bench-scale: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.scale
+
+bench-hashing: $(VENV)/bench.stamp
+	$(BIN)/python -m benchmarks.hashing
 
 # The page in the browser; its built files are kept in the package, so only changing it needs Node.
 page:
@@ -41,6 +48,7 @@ $(VENV)/core.stamp: $(BIN)/python pyproject.toml
 # What the tests need; the constraint keeps torch to its CPU build.
 $(VENV)/test.stamp: $(BIN)/python pyproject.toml constraints-cpu.txt
 	$(PIP) install -q -c constraints-cpu.txt -e ".[test]"
+	$(PIP) install -q --no-deps geoclip   # its weights alone are read; what it depends on is not needed
 	touch $@ $(VENV)/core.stamp
 
 $(VENV)/bench.stamp: $(VENV)/test.stamp

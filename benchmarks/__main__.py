@@ -16,6 +16,7 @@ NAMES = (
     "semi_supervised",
     "protocol",
     "scoring",
+    "encoders",
     "accuracy",
 )
 

@@ -73,7 +73,8 @@ def write_methods() -> str:
         *(_method_line(row) for row in rows),
         "",
         "mR columns are printed values; those of another protocol, which merges equal captions, are left out. Read",
-        "`docs/leaderboard.md` for the protocol behind each.",
+        "`docs/leaderboard.md` for the protocol behind each. Methods that make short codes have a page of their own:",
+        "[hashing.md](hashing.md).",
     ]
     path = DOCS / "methods.md"
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")

@@ -52,6 +52,8 @@ HOMES = {
     "rich": {"cli"},
     "matplotlib": {"plot"},
     "cv2": {"localize"},
+    "huggingface_hub": {"encoders"},
+    "safetensors": {"models"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "pydantic": {"serve"},

@@ -24,6 +24,8 @@ __all__ = [
     "PairScorer",
     "Pixels",
     "RetrievalSet",
+    "Spectra",
+    "SpectralEncoder",
     "Tile",
     "TimeSpan",
     "Window",
@@ -98,6 +100,30 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Spectra:
+    """Bands of a piece of a scene as the sensor gave them.
+
+    Attributes:
+        samples: ``(H, W, B)`` float32 in the raster's own unit; invalid samples hold the mean of the valid
+            ones.
+        wavelengths: Centre of each band in micrometres, 0 where it is not known.
+        limits: ``(B, 2)`` float32: for each band of the scene its 2nd and its 98th percentile.
+    """
+
+    samples: NDArray[np.float32]
+    wavelengths: tuple[float, ...]
+    limits: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        bands = len(self.wavelengths)
+        if self.samples.ndim != 3 or self.samples.shape[2] != bands or self.limits.shape != (bands, 2):
+            raise ValueError(
+                f"Spectra of {bands} bands need samples (H, W, {bands}) and limits ({bands}, 2); "
+                f"got {self.samples.shape} and {self.limits.shape}"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tile:
     """A piece of a scene, ready to be encoded, and its place on Earth.
 
@@ -110,6 +136,7 @@ class Tile:
             (or -180) so that the ring is never torn by the antimeridian. None without a CRS or off the Earth.
         gsd: Ground sampling distance of ``pixels`` in metres, None without a CRS.
         valid: Share of valid pixels, 0 to 1.
+        spectra: The bands that an encoder asked for, over the same ground; None unless one did.
     """
 
     pixels: Pixels
@@ -118,6 +145,7 @@ class Tile:
     corners: NDArray[np.float64] | None
     gsd: float | None
     valid: float
+    spectra: Spectra | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +199,15 @@ class Encoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Encode ``m`` texts into ``(m, dim)`` unit rows."""
+        ...
+
+
+@runtime_checkable
+class SpectralEncoder(Encoder, Protocol):
+    """An encoder that reads more bands than a picture has; its card says which under ``spectral``."""
+
+    def encode_spectra(self, spectra: Sequence[Spectra]) -> FloatArray:
+        """Encode ``n`` pieces of scenes into ``(n, dim)`` unit rows, each independent of the others."""
         ...
 
 

@@ -60,13 +60,18 @@ def _common(
 @lists.command("encoders")
 def list_encoders(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Print the page of encoders in Markdown.")] = False,
 ) -> None:
-    """The encoders that --encoder takes by name, with their licences and measured scores."""
+    """The encoders that --encoder takes by name, with their licences, printed and measured scores."""
     from dataclasses import asdict
 
     from landsift.encoders import list_encoders as cards
 
-    if as_json:
+    if markdown:
+        from landsift.encoders.page import encoders_markdown
+
+        print(encoders_markdown(cards()), end="")
+    elif as_json:
         print_json([asdict(card) for card in cards()])
     else:
         print_cards(cards())

@@ -45,6 +45,8 @@ def evaluate(
     bank_split: o.BankSplit = None,
     exclude: o.Exclude = None,
     partial: o.Partial = False,
+    coder: o.CoderName = None,
+    bits: o.Bits = None,
     json_file: o.JsonFile = None,
     markdown: o.Markdown = False,
     plot: o.PlotFile = None,
@@ -54,15 +56,27 @@ def evaluate(
     """Score an encoder on a data set: the papers' table, then what they leave out."""
     from landsift.data import read_exclusions, without
     from landsift.encoders import load_encoder, load_scorer, scores_pairs
-    from landsift.evaluate import encode_set, evaluate_encoded, evaluate_pairs, write_trec, zero_shot
+    from landsift.evaluate import (
+        beside_printed,
+        encode_set,
+        evaluate_encoded,
+        evaluate_hashing,
+        evaluate_pairs,
+        write_trec,
+        zero_shot,
+    )
     from landsift.files import replace_file
 
+    if task == "hashing" and split is None:
+        split = "all"  # the hashing papers split a whole set anew
     data = _load(dataset, root, split, partial=partial)
     if exclude is not None:
         data = without(data, read_exclusions(exclude))
     bank = _load(dataset, root, bank_split, partial=partial) if bank_split else None
-    if not len(data.captions) and task == "retrieval":
+    if not len(data.captions) and task in ("retrieval", "hashing"):
         raise UsageError(f"{data.name} has no captions; classify its images with --task zero-shot")
+    if task != "hashing" and (coder is not None or bits is not None):
+        raise UsageError("--coder and --bits belong to --task hashing; add it, or leave them out")
     task = task or ("retrieval" if len(data.captions) else "zero-shot")
     command = " ".join(["landsift", *sys.argv[1:]])
     if scores_pairs(encoder):
@@ -105,13 +119,24 @@ def evaluate(
             say(f"Wrote {clip_benchmark}.")
     elif task == "zero-shot":
         report = zero_shot(load_encoder(encoder), data, templates=templates, average=average, command=command)
+    elif task == "hashing":
+        files = {"--trec": trec, "--clip-benchmark": clip_benchmark, "--plot": plot}
+        given = {"--rerank": rerank, **files}
+        wrong = [name for name, value in given.items() if value is not None]
+        if wrong:
+            raise UsageError(f"--task hashing has no {wrong[0]}; leave it out")
+        with counting_bar("encoding") as tell:
+            model, kind = load_encoder(encoder), coder or "auto"
+            report = evaluate_hashing(
+                model, data, coder=kind, bits=bits or 128, progress=tell, command=command
+            )
     else:
-        raise UsageError(f"--task is retrieval or zero-shot, got {task!r}; choose one")
+        raise UsageError(f"--task is retrieval, zero-shot or hashing, got {task!r}; choose one")
     if markdown:
         print(report.markdown())
     else:
         print_rows(report.title, *report.table())
-        for fact in report.facts():
+        for fact in (*report.facts(), *beside_printed(report)):
             print(fact)
     if json_file is not None:
         report.save(json_file)
@@ -237,7 +262,7 @@ def _load(name: str, root: Path | None, split: str | None, *, partial: bool = Fa
     if path.is_dir():
         return load_classes(path)
     if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".json") and path.is_file():
-        return load_captions(root or path.parent, path, split)
+        return load_captions(root or path.parent, path, None if split == "all" else split)
     row = find_dataset(name)
     folder = _root_of(row, root)
     splits = locate_dataset(name, folder).splits if not row.streamed else []

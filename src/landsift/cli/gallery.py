@@ -9,28 +9,31 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from landsift.cli import options as o
-from landsift.cli.parse import parse_box, parse_date, parse_numbers
+from landsift.cli.exporting import export_files
+from landsift.cli.parse import parse_box, parse_date, parse_numbers, parse_place
 from landsift.cli.show import (
     complain,
     print_info,
     print_json,
+    print_measured,
     print_report,
     print_result,
     print_scenes,
+    print_trace,
     progress_bar,
     say,
 )
 from landsift.errors import UsageError
 
 if TYPE_CHECKING:
-    from landsift.gallery import Where
+    from landsift.gallery import Near, Where
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (index, search, info, verify, remove, export, demo):
+    for command in (index, reindex, search, info, verify, remove, export, demo):
         app.command()(command)
 
 
@@ -46,6 +49,7 @@ def index(
     crs: o.Crs = None,
     workers: o.Workers = None,
     retry_failed: o.RetryFailed = False,
+    kind: o.IndexKind = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Index imagery into a gallery, new or existing; does only what is missing, and can be repeated."""
@@ -61,13 +65,38 @@ def index(
     settings: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     with Gallery.open_or_create(gallery, encoder, **settings) as opened, progress_bar() as tell:
         report = opened.add(
-            *source, workers=workers, retry_failed=retry_failed, progress=tell, on_wait=say, **settings
+            *source,
+            workers=workers,
+            retry_failed=retry_failed,
+            progress=tell,
+            on_wait=say,
+            index=kind,
+            **settings,
         )
     if as_json:
         print_json(asdict(report))
     print_report(report, str(gallery))
     if report.failed:
         raise typer.Exit(1)
+
+
+def reindex(
+    gallery: o.Gallery,
+    kind: o.IndexKind = None,
+    floor: o.RecallFloor = None,
+    bits: o.CodeBits = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Build the search index anew from the stored vectors, and measure its recall; encodes nothing."""
+    from landsift.gallery import Gallery
+
+    asked = {"floor": floor, "bits": bits}
+    with Gallery.open(gallery) as opened:
+        facts = opened.reindex(kind, **{name: value for name, value in asked.items() if value is not None})
+    if as_json:
+        print_json(facts)
+    else:
+        print_measured(facts)
 
 
 def search(
@@ -82,6 +111,12 @@ def search(
     scene: o.SceneGlob = None,
     min_score: o.MinScore = None,
     overlapping: o.Overlapping = "merge",
+    near: o.NearPlace = None,
+    near_weight: o.NearWeight = None,
+    near_encoder: o.NearEncoder = None,
+    csls: o.LessCrowded = False,
+    judge: o.Judge = None,
+    explain: o.Explain = False,
     as_json: o.AsJson = False,
     geojson: o.GeoJson = None,
     gpkg: o.Gpkg = None,
@@ -90,9 +125,11 @@ def search(
     sheet: o.Sheet = None,
 ) -> None:
     """Search a gallery in words, by example, or both."""
+    from landsift.encoders import load_scorer
     from landsift.gallery import Gallery
 
     where = _where(bbox, after, before, scene)
+    scorer = None if judge is None else load_scorer(judge)
     with Gallery.open(gallery) as opened:
         result = opened.search(
             text,
@@ -102,11 +139,17 @@ def search(
             where=where,
             min_score=min_score,
             overlapping=overlapping,
+            near=_near(near, near_weight, near_encoder),
+            csls=csls,
+            judge=scorer,
         )
+        trace = result.trace if explain else None
         if as_json:
-            print_json(result.to_dict())
+            print_json(result.to_dict() | ({} if trace is None else {"explain": trace.to_dict()}))
         else:
             print_result(result)
+            if trace is not None:
+                print_trace(trace)
         for path in _outputs(geojson, gpkg, parquet, csv):
             result.save(path)
             say(f"Wrote {path}.")
@@ -163,15 +206,36 @@ def remove(
 
 
 def export(
-    gallery: o.Gallery,
-    file: o.ExportFile,
+    gallery: o.GalleryOrEncoder,
+    file: o.ExportFile = None,
     vectors: o.Vectors = False,
     bbox: o.Box = None,
     after: o.After = None,
     before: o.Before = None,
     scene: o.SceneGlob = None,
+    onnx: o.OnnxFolder = None,
+    fp16: o.Fp16 = False,
+    int8: o.Int8 = False,
+    check: o.CheckExport = False,
+    images: o.CheckImages = None,
+    as_json: o.AsJson = False,
 ) -> None:
-    """Write the footprints of a gallery's tiles for a GIS."""
+    """Write the footprints of a gallery's tiles for a GIS; with --onnx, an encoder to run without torch."""
+    unfit = {"FILE": file, "--vectors": vectors, "--bbox": bbox, "--after": after, "--before": before}
+    if onnx is not None:
+        export_files(
+            str(gallery),
+            onnx,
+            fp16=fp16,
+            int8=int8,
+            check=check,
+            images=images,
+            as_json=as_json,
+            unfit=unfit | {"--scene": scene},
+        )
+        return
+    if file is None or fp16 or int8 or check or images is not None:
+        raise UsageError("Name a FILE for a gallery's footprints, or a folder by --onnx for an encoder")
     from landsift.gallery import Gallery
 
     with Gallery.open(gallery) as opened:
@@ -200,6 +264,19 @@ def _where(bbox: str | None, after: str | None, before: str | None, scene: str |
     from landsift.gallery import Where
 
     return Where(parse_box(bbox), parse_date(after, "--after"), parse_date(before, "--before"), scene)
+
+
+def _near(place: str | None, weight: float | None, encoder: str | None) -> Near | None:
+    from landsift.gallery import Near
+
+    point = parse_place(place)
+    if point is None:
+        if weight is not None or encoder is not None:
+            raise UsageError("--near-weight and --near-encoder need a place; give --near LON,LAT too")
+        return None
+    asked = {"weight": weight, "encoder": encoder}
+    chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return Near(*point, **chosen)
 
 
 def _outputs(

@@ -34,6 +34,14 @@ Bands = An[
 Crs = An[str | None, Option(help="Coordinate system of rasters that name none, such as EPSG:32633.")]
 Workers = An[int | None, Option(min=1, help="Reader threads; one per core otherwise.")]
 RetryFailed = An[bool, Option("--retry-failed", help="Try scenes again that failed before.")]
+IndexKind = An[
+    str | None,
+    Option("--index", metavar="KIND", help="Search index: auto, flat, hamming, cascade or ann."),
+]
+RecallFloor = An[
+    float | None, Option("--recall", metavar="R", help="Least measured recall of a quick way; 0.99 at first.")
+]
+CodeBits = An[int | None, Option("--bits", help="Length of the sign codes; 128 at first.")]
 
 # what to look for, and where
 Text = An[str | None, Argument(metavar="[TEXT]", help="What to look for, in words.", show_default=False)]
@@ -57,6 +65,23 @@ SceneGlob = An[
     str | None, Option("--scene", metavar="GLOB", help="Only scenes with this name, id or pattern.")
 ]
 MinScore = An[float | None, Option(metavar="S", help="Leave out matches that score less.")]
+NearPlace = An[
+    str | None,
+    Option("--near", metavar="LON,LAT", help="Prefer tiles that lie somewhere like this place."),
+]
+NearWeight = An[
+    float | None, Option("--near-weight", metavar="W", help="How much --near counts; 0.1 by default.")
+]
+NearEncoder = An[
+    str | None,
+    Option(metavar="NAME|FILE", help="Location encoder of --near: geoclip, or a SatCLIP or CSP file."),
+]
+Explain = An[bool, Option("--explain", help="Say which way was taken, and what each stage cost.")]
+LessCrowded = An[bool, Option("--csls", help="Put tiles that are near to every query further back.")]
+Judge = An[
+    str | None,
+    Option("--judge", metavar="FOLDER", help="A trained scorer of pairs that orders the best 70 matches."),
+]
 Overlapping = An[
     str,
     Option(metavar="keep|merge", help="Every overlapping tile, or the best one of a place."),
@@ -76,8 +101,28 @@ SceneNames = An[
     Argument(metavar="[SCENE]...", help="Names, ids or globs of scenes.", show_default=False),
 ]
 Missing = An[bool, Option("--missing", help="Remove scenes whose file is gone.")]
+GalleryOrEncoder = An[
+    Path,
+    Argument(
+        metavar="GALLERY|ENCODER",
+        help="Folder of the gallery; with --onnx, name or folder of an encoder.",
+        show_default=False,
+    ),
+]
 ExportFile = An[
-    Path, Argument(metavar="FILE", help="Ends with .geojson, .gpkg, .parquet or .csv.", show_default=False)
+    Path | None,
+    Argument(metavar="[FILE]", help="Ends with .geojson, .gpkg, .parquet or .csv.", show_default=False),
+]
+OnnxFolder = An[
+    Path | None,
+    Option("--onnx", metavar="DIR", help="Export an encoder into this new folder, to run without torch."),
+]
+Fp16 = An[bool, Option("--fp16", help="With --onnx: weights as 16-bit floats, half the bytes.")]
+Int8 = An[bool, Option("--int8", help="With --onnx: weights as 8-bit integers, about a quarter.")]
+CheckExport = An[bool, Option("--check", help="With --onnx: compare the two on pictures and words.")]
+CheckImages = An[
+    Path | None,
+    Option("--images", metavar="DIR", help="Pictures for --check; the sample scenes otherwise."),
 ]
 Vectors = An[bool, Option("--vectors", help="Also the embeddings (GeoParquet only).")]
 DemoFolder = An[Path, Argument(metavar="[FOLDER]", help="Where the demo writes.")]
@@ -100,7 +145,16 @@ Root = An[
     Option(metavar="DIR", help="Folder of the set; otherwise the folders of LANDSIFT_DATA are looked at."),
 ]
 Split = An[str | None, Option(help="Split to score; test where there is one.")]
-Task = An[str | None, Option(metavar="retrieval|zero-shot", help="Retrieval where there are captions.")]
+Task = An[
+    str | None, Option(metavar="retrieval|zero-shot|hashing", help="Retrieval where there are captions.")
+]
+CoderName = An[
+    str | None,
+    Option(
+        metavar="own|sign|lsh|pca-sign|itq|pq", help="Bits of the vectors themselves, or fitted; hashing."
+    ),
+]
+Bits = An[int | None, Option(metavar="N", min=1, help="Length of fitted codes (128); hashing.")]
 CaptionStyle = An[
     str, Option("--captions", metavar="STYLE", help="raw, capitalised, prefixed or first-30-words.")
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from landsift.errors import UsageError
 from landsift.types import TimeSpan
 
-__all__ = ["parse_box", "parse_date", "parse_numbers"]
+__all__ = ["parse_box", "parse_date", "parse_numbers", "parse_place"]
 
 
 def parse_numbers(text: str | None, option: str, example: str) -> tuple[float, ...] | None:
@@ -31,6 +31,16 @@ def parse_box(text: str | None) -> tuple[float, float, float, float] | None:
         )
     west, south, east, north = numbers
     return west, south, east, north
+
+
+def parse_place(text: str | None) -> tuple[float, float] | None:
+    """``LON,LAT`` in degrees."""
+    numbers = parse_numbers(text, "--near", "4.5,51.9")
+    if numbers is None:
+        return None
+    if len(numbers) != 2:
+        raise UsageError(f"--near takes two numbers LON,LAT, got {len(numbers)}; for example --near 4.5,51.9")
+    return numbers[0], numbers[1]
 
 
 def parse_date(text: str | None, option: str) -> TimeSpan | None:

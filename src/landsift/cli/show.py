@@ -16,6 +16,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from landsift.data import Dataset
     from landsift.gallery import IndexProgress, IndexReport, SearchResult
+    from landsift.index import Trace
     from landsift.types import EncoderCard
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "print_datasets",
     "print_info",
     "print_json",
+    "print_measured",
     "print_report",
     "print_result",
     "print_rows",
     "print_scenes",
+    "print_trace",
     "progress_bar",
     "say",
     "show_warnings",
@@ -215,6 +218,36 @@ def print_result(result: SearchResult) -> None:
     out.print(table)
 
 
+def print_trace(trace: Trace) -> None:
+    """The way that a search took, and its stages."""
+    exactly = "exact" if trace.recall == 1.0 else f"measured recall {trace.recall:.3f}"
+    say(f"way: {trace.path} ({exactly}). {trace.why}")
+    rows = [[s.name, f"{s.rows:,}", f"{s.milliseconds:.2f}"] for s in trace.stages]
+    print_rows("Stages", ("stage", "rows", "ms"), rows)
+
+
+def print_measured(facts: dict[str, Any]) -> None:
+    """What a search index was chosen to be, and what its ways were measured to find."""
+    say(f"{facts['rows']:,} rows, index {facts['kind']}, least recall {facts['floor']:g}.")
+    if not facts["measured"]:
+        say("Every search scans the vectors: exact.")
+        return
+    rows = [
+        [
+            m["way"],
+            "few pass" if m["filtered"] else "none",
+            str(m["k"]),
+            f"{m['size']:,}",
+            f"{m['recall']:.3f}",
+            f"{m['least']:.3f}",
+            "yes" if m["used"] else "no: exact scan",
+        ]
+        for m in facts["measured"]
+    ]
+    headings = ("way", "filter", "k", "shortlist", "recall", "at least", "reaches the floor")
+    print_rows("Measured on this gallery", headings, rows)
+
+
 def print_info(facts: dict[str, Any]) -> None:
     """What a gallery holds."""
     scenes, settings, encoder = facts["scenes"], facts["settings"], facts["encoder"]
@@ -299,9 +332,22 @@ def print_cards(cards: list[EncoderCard]) -> None:
         )
         out.print(f"  licence {card.licence}. {card.licence_note}", markup=False)
         out.print(f"  trained on {', '.join(card.trained_on)}", markup=False)
-        for test, values in card.scores.items():
-            facts = ", ".join(f"{name} {value:g}" for name, value in values.items())
-            out.print(f"  {test}: {facts}", markup=False)
+        if "architecture" in card.extra:
+            out.print(f"  {_tower_facts(card)}", markup=False)
+        for how, scores in (("", card.scores), ("printed for ", card.extra.get("published", {}))):
+            for test, values in scores.items():
+                facts = ", ".join(f"{name} {value:g}" for name, value in values.items())
+                out.print(f"  {how}{test}: {facts}", markup=False)
+
+
+def _tower_facts(card: EncoderCard) -> str:
+    """Towers, how pixels are made ready, and where the weights come from."""
+    extra = card.extra
+    source = extra.get("source", {})
+    place = f"hf-hub:{source['hub']}" if source.get("hub") else source.get("page", "")
+    bands = extra.get("spectral", {}).get("bands") or ("any bands" if "spectral" in extra else "")
+    read = f", reads {', '.join(bands) if isinstance(bands, list) else bands}" if bands else ""
+    return f"{extra['architecture']} with {extra['activation']}, {extra['fit']}{read}; from {place}"
 
 
 def _count(number: int, noun: str) -> str:

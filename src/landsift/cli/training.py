@@ -128,7 +128,7 @@ def list_methods(
     """The methods that a recipe's model.name takes; --options shows what each can be told."""
     need("torch", extra="train")
     from landsift.models.listing import method_rows
-    from landsift.models.registry import find_matcher, full_options, list_matchers
+    from landsift.models.registry import find_matcher, full_options, list_hashing, list_matchers
 
     rows = method_rows(results)
     if as_json:
@@ -147,6 +147,9 @@ def list_methods(
                 print(f"  {option} = {value!r}")
     else:
         print_rows(f"{len(rows)} published methods", *_method_table(rows))
+        cards = {name: find_matcher(name).card for name in list_hashing()}
+        codes = [[name, card.title, str(card.year), card.source] for name, card in cards.items() if card]
+        print_rows(f"{len(codes)} published hashing methods", ["name", "method", "year", "source"], codes)
 
 
 def _method_facts(row: MethodRow) -> dict[str, Any]:
@@ -195,6 +198,8 @@ def _facts(result: FitResult) -> dict[str, Any]:
         "epoch": result.epoch,
         "steps": result.steps,
         "stopped_early": result.stopped_early,
+        "trained_parameters": result.trained_parameters,
+        "parameters": result.parameters,
         "history": list(result.history),
         "reports": {title: report.as_dict() for title, report in result.reports.items()},
     }
@@ -207,6 +212,8 @@ def _tell_result(result: FitResult) -> None:
     else:
         early = " and then stopped, since it did not improve" if result.stopped_early else ""
         say(f"Trained for {passes}{early}; best mR {result.score:.2f} in pass {result.epoch}.")
+    share = result.trained_parameters / max(1, result.parameters)
+    say(f"{result.trained_parameters:,} of {result.parameters:,} parameters trained ({share:.2%}).")
     say(f"The encoder is in {result.encoder}; its card, curves and recipe are in {result.folder}.")
     say(f"Now try: landsift index GALLERY FOLDER --encoder {result.encoder}")
 

@@ -10,6 +10,7 @@ from landsift.data.check import check_dataset
 from landsift.data.dataset import Dataset
 from landsift.data.exclusions import Exclusions, exclusions_of, read_exclusions, without, write_exclusions
 from landsift.data.fingerprint import fingerprint
+from landsift.data.hashing_split import HASHING_PARTS, hashing_part, one_caption_each
 from landsift.data.images import read_image, read_images
 from landsift.data.leakage import leakage
 from landsift.data.load import load_dataset, locate_dataset
@@ -21,6 +22,7 @@ from landsift.data.stream import stream_dataset
 from landsift.data.templates import Templates, find_templates, list_templates
 
 __all__ = [
+    "HASHING_PARTS",
     "Dataset",
     "Exclusions",
     "Overlap",
@@ -33,6 +35,7 @@ __all__ = [
     "find_overlap",
     "find_templates",
     "fingerprint",
+    "hashing_part",
     "leakage",
     "list_datasets",
     "list_templates",
@@ -40,6 +43,7 @@ __all__ = [
     "load_classes",
     "load_dataset",
     "locate_dataset",
+    "one_caption_each",
     "published_scores",
     "read_exclusions",
     "read_image",

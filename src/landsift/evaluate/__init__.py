@@ -6,6 +6,7 @@ by their protocol, and no model.
 
 from __future__ import annotations
 
+from landsift.evaluate.hashing import evaluate_hashing
 from landsift.evaluate.leaderboard import (
     FLAG_MEANINGS,
     LeaderboardRow,
@@ -13,6 +14,7 @@ from landsift.evaluate.leaderboard import (
     leaderboard_markdown,
     read_reports,
 )
+from landsift.evaluate.printed import beside_printed
 from landsift.evaluate.report import Report, read_report
 from landsift.evaluate.retrieval import encode_set, evaluate, evaluate_encoded, evaluate_pairs, write_trec
 from landsift.evaluate.zero_shot import zero_shot
@@ -21,9 +23,11 @@ __all__ = [
     "FLAG_MEANINGS",
     "LeaderboardRow",
     "Report",
+    "beside_printed",
     "encode_set",
     "evaluate",
     "evaluate_encoded",
+    "evaluate_hashing",
     "evaluate_pairs",
     "leaderboard",
     "leaderboard_markdown",

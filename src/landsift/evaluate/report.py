@@ -24,7 +24,7 @@ class Report:
     """One evaluation.
 
     Attributes:
-        task: ``retrieval`` or ``zero-shot``.
+        task: ``retrieval``, ``zero-shot`` or ``hashing``.
         model: Name, weights hash and training sets of the encoder.
         dataset: Name, split, sizes and fingerprint of what was scored.
         protocol: Every option that can change a number, by name.
@@ -72,11 +72,13 @@ class Report:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows: the papers' table first, then the honest extras."""
-        return _retrieval_table(self.scores) if self.task == "retrieval" else _class_table(self.scores)
+        tables = {"retrieval": _retrieval_table, "hashing": _code_table}
+        return tables.get(self.task, _class_table)(self.scores)
 
     def facts(self) -> list[str]:
         """Sentences below the table: sizes, ranks, ties, scenes, protocol, leakage."""
-        lines = _retrieval_facts(self) if self.task == "retrieval" else _class_facts(self)
+        facts = {"retrieval": _retrieval_facts, "hashing": _code_facts}
+        lines = facts.get(self.task, _class_facts)(self)
         chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.protocol.items())
         return [
             *lines,
@@ -177,6 +179,55 @@ def _class_facts(report: Report) -> list[str]:
         f"accuracy {report.scores['accuracy']:.2f} %."
     ]
     return [*lines, f"Most frequent mistakes: {mistakes}."] if mistakes else lines
+
+
+_DIRECTIONS = {
+    "i2t": "image to text",
+    "t2i": "text to image",
+    "i2i": "image to image",
+    "t2t": "text to text",
+}
+
+
+def _code_table(scores: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    k = scores["k"]
+    kinds = {
+        "map_all": "mAP of all",
+        "map_first_k_relevant": f"first {k} relevant",
+        "map_topk_hits": f"hits in top {k}",
+        "map_topk_std": f"textbook mAP@{k}",
+    }
+    rows = []
+    for name, found in scores["directions"].items():
+        values = [found["mean_ap"][kind] for kind in kinds]
+        values += [found["mean_ap_stable"]["map_first_k_relevant"], found["precision"].get(str(k))]
+        cells = ["" if value is None else f"{100 * value:.2f}" for value in values]
+        rows.append([_DIRECTIONS[name], *cells])
+    return ["", *kinds.values(), f"first {k} relevant, one order", f"P@{k}"], rows
+
+
+def _code_facts(report: Report) -> list[str]:
+    data, scores = report.dataset, report.scores
+    lines = [
+        f"{data['images']:,} queries, {data['database']:,} images searched; codes of {scores['bits']} bits "
+        f"({scores['coder']}). DUCH's papers print the mAP of the first {scores['k']} relevant as mAP@"
+        f"{scores['k']}.",
+    ]
+    for name, found in scores["directions"].items():
+        if found["lookup"]:
+            near = found["lookup"][min(2, len(found["lookup"]) - 1)]
+            shares = {key: f"{100 * near[key]:.1f}" for key in ("precision", "recall", "empty")}
+            lines.append(
+                f"Within {near['radius']} bits, {_DIRECTIONS[name]}: precision {shares['precision']}, "
+                f"recall {shares['recall']}; {shares['empty']} % of the queries find nothing."
+            )
+    recall = scores["recall"]
+    lines.append(
+        f"R@K among the queries, own captions alone right: mR {recall['codes']['mR']:.2f} by codes, "
+        f"{recall['reranked']['mR']:.2f} with real vectors on the best {recall['shortlist']}, "
+        f"{recall['float']['mR']:.2f} by real vectors alone."
+    )
+    return lines
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

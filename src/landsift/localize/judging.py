@@ -84,7 +84,8 @@ def _heat(
         evidence = look(Looker(scene, encoder, cache), query, engine=engine, sides=sides)
         drawn = HeatMap(scene, evidence, SMOOTHING[engine], PUBLISHED_FILTERS[engine])
         samples = np.concatenate([strip for _, strip in drawn.strips()])
-    return np.where(samples > LEVELS, 0, samples).astype(np.float32) / LEVELS
+    known: FloatArray = np.where(samples > LEVELS, 0, samples).astype(np.float32)
+    return known / np.float32(LEVELS)
 
 
 def _figures(scores: SeloScores) -> dict[str, float]:

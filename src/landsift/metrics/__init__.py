@@ -16,6 +16,16 @@ from landsift.metrics.caption_set import (
 from landsift.metrics.caption_similarity import caption_relevance
 from landsift.metrics.ceiling import Ceiling, retrieval_ceiling
 from landsift.metrics.classification import ClassificationReport, class_vectors, classification_report
+from landsift.metrics.hashing import (
+    CodeScores,
+    Lookup,
+    code_scores,
+    hamming_distances,
+    pack_bits,
+    radius_lookup,
+    same_class,
+    signs_of,
+)
 from landsift.metrics.positives import Positives, caption_positives
 from landsift.metrics.precision import expected_hits, r_precision, scene_recall
 from landsift.metrics.ranks import Ranks, ranks, recall_at_k
@@ -36,9 +46,11 @@ __all__ = [
     "CaptionSetReport",
     "Ceiling",
     "ClassificationReport",
+    "CodeScores",
     "Difference",
     "Direction",
     "Interval",
+    "Lookup",
     "MatrixScores",
     "Positives",
     "Ranks",
@@ -52,18 +64,22 @@ __all__ = [
     "caption_relevance",
     "class_vectors",
     "classification_report",
+    "code_scores",
     "csls",
     "dual_softmax",
     "evaluate_scores",
     "evaluate_vectors",
     "expected_hits",
     "find_reranker",
+    "hamming_distances",
     "mean_average_precision",
     "ndcg",
+    "pack_bits",
     "paired_bootstrap",
     "qrels_lines",
     "query_bank",
     "r_precision",
+    "radius_lookup",
     "ranks",
     "recall_at_k",
     "report_of_scores",
@@ -71,6 +87,8 @@ __all__ = [
     "retrieval_ranks",
     "retrieval_report",
     "run_lines",
+    "same_class",
     "scene_recall",
     "scores_of_run",
+    "signs_of",
 ]

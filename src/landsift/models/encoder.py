@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from landsift.encoders.cards import check_sizes, folder_of
-from landsift.encoders.pixels import check_pixels, resize_square
+from landsift.encoders.pixels import check_pixels, fit_square
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
 from landsift.models.checkpoint import read_matcher
-from landsift.models.features import Features, joined, shortened
+from landsift.models.features import CUT, Features, joined, shortened
 from landsift.models.matcher import Matcher
 from landsift.threads import check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
 
-__all__ = ["TorchEncoder", "TorchScorer", "score_features"]
+__all__ = ["TorchEncoder", "TorchScorer", "score_features", "threads_of_torch"]
 
 _ON_DEVICE = 64
 _PAIRS_AT_ONCE = 2**16
@@ -32,13 +32,17 @@ _PAIRS_AT_ONCE = 2**16
 class _Loaded:
     """A matcher from a folder, and the two ways into it."""
 
-    def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
+    def __init__(
+        self, card: EncoderCard, *, threads: int | None = None, matcher: Matcher | None = None
+    ) -> None:
         check_threads(threads)
-        check_sizes(card)
+        if matcher is None:
+            check_sizes(card)
+            matcher = read_matcher(folder_of(card))
         self._card = card
         self._threads = threads
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._matcher: Matcher = read_matcher(folder_of(card)).to(self._device)
+        self._matcher: Matcher = matcher.to(self._device)
         if self._matcher.dim != card.dim or self._matcher.input_size != card.input_size:
             raise EncoderError(
                 f"The card of {card.name} contradicts its weights; write the checkpoint again."
@@ -51,7 +55,8 @@ class _Loaded:
 
     def _image_features(self, images: Sequence[Pixels]) -> list[Features]:
         size = self._matcher.input_size
-        squares = [resize_square(check_pixels(image, place), size) for place, image in enumerate(images)]
+        fit = self._matcher.fit
+        squares = [fit_square(check_pixels(image, place), size, fit) for place, image in enumerate(images)]
         at_once = 1 if self._device.type == "cpu" else _ON_DEVICE
         parts = [squares[first : first + at_once] for first in range(0, len(squares), at_once)]
         return [self._matcher.image_features(self._pixels(part)).float() for part in parts]
@@ -68,14 +73,20 @@ class _Loaded:
         ]
 
     def _warn_of_cut(self, texts: Sequence[str]) -> None:
-        lengths = self._matcher.prepare(texts).mask.sum(dim=1) if texts else torch.zeros(0)
-        cut = int((lengths >= self._card.context_length).sum())
+        if not texts:
+            return
+        prepared = self._matcher.prepare(texts)
+        known = prepared.extras.get(CUT)
+        counted = prepared.mask.sum(dim=1) >= self._card.context_length if known is None else known
+        cut, length, name = int(counted.sum()), self._card.context_length, self._card.name
         if cut:
+            what = (
+                f"fill the {length} tokens that {name} reads and may be cut"
+                if known is None
+                else f"are longer than the {length} tokens that {name} reads and were cut"
+            )
             warnings.warn(
-                f"{cut} of {len(texts)} texts fill the {self._card.context_length} tokens that "
-                f"{self._card.name} reads and may be cut; put what matters first.",
-                LandsiftWarning,
-                stacklevel=4,
+                f"{cut} of {len(texts)} texts {what}; put what matters first.", LandsiftWarning, stacklevel=4
             )
 
 
@@ -88,13 +99,16 @@ class TorchEncoder(_Loaded):
     Args:
         card: Read from disk, so that it knows its folder.
         threads: Threads of torch while it encodes; torch's own setting when None.
+        matcher: What the card describes; read from the card's folder when None.
 
     Raises:
         EncoderError: The folder cannot be read, or holds a method whose score is no inner product.
     """
 
-    def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
-        super().__init__(card, threads=threads)
+    def __init__(
+        self, card: EncoderCard, *, threads: int | None = None, matcher: Matcher | None = None
+    ) -> None:
+        super().__init__(card, threads=threads, matcher=matcher)
         if not self._matcher.exact_index:
             raise EncoderError(
                 f"{card.name} scores each pair anew, so its vectors alone do not rank; "
@@ -116,7 +130,7 @@ class TorchEncoder(_Loaded):
     def _rows(self, encode: Callable[[Any], list[Features]], items: Sequence[Any]) -> FloatArray:
         if not len(items):
             return np.empty((0, self._card.dim), np.float32)
-        with torch.inference_mode(), _threads(self._threads):
+        with torch.inference_mode(), threads_of_torch(self._threads):
             parts = encode(items)
             rows: FloatArray = torch.cat([part.pooled for part in parts]).cpu().numpy()
         return rows
@@ -132,14 +146,14 @@ class TorchScorer(_Loaded):
 
     def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> FloatArray:
         """Score every pair: ``(n, m)`` float32, higher is better."""
-        with torch.inference_mode(), _threads(self._threads):
+        with torch.inference_mode(), threads_of_torch(self._threads):
             image, text = joined(self._image_features(images)), joined(self._text_features(texts))
             scores: FloatArray = score_features(self._matcher, image, text).cpu().numpy()
         return scores
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def threads_of_torch(count: int | None) -> Iterator[None]:
     """Torch's number of threads, changed for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)

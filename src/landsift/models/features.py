@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Features", "TextInput", "joined", "lengthened", "mapped", "shortened"]
+__all__ = ["CUT", "Features", "TextInput", "joined", "lengthened", "mapped", "shortened"]
+
+CUT = "cut"
+"""Name of the extra of a :class:`TextInput` that tells which captions were cut, ``(n,)`` bool, where a method
+knows."""
 
 
 @dataclass(frozen=True, eq=False)

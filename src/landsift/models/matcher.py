@@ -28,10 +28,14 @@ class Matcher(nn.Module, ABC):
         dim: Length of ``Features.pooled``.
         input_size: Side in pixels of the squares its image tower is made for.
         context_length: Tokens its text tower reads.
+        fit: How an image becomes such a square: of :data:`landsift.encoders.pixels.FITS`.
         exact_index: Whether ``similarity`` is the inner product of the pooled features, so that an index of
             these ranks as the method does. Otherwise it re-ranks what an index of the pooled features found.
         scores_batches: Whether training needs ``similarity`` of the whole batch. A method that scores each
             pair with a transformer sets False, gets an empty matrix in ``own_losses`` and picks its pairs.
+        code_bits: Bits that the signs of ``Features.pooled`` are; 0 for vectors that are no codes.
+        needs: What its own losses read of a batch beside images and captions: of ``view``, ``unpaired`` and
+            ``prior``.
         critic: A module that is trained against the method by ``critic_losses``, with an optimiser of its
             own; None for all methods that are not adversarial.
     """
@@ -39,8 +43,11 @@ class Matcher(nn.Module, ABC):
     dim: int
     input_size: int
     context_length: int
+    fit: str = "squash"
     exact_index: bool = True
     scores_batches: bool = True
+    code_bits: int = 0
+    needs: frozenset[str] = frozenset()
     critic: nn.Module | None
 
     def __init__(self) -> None:

@@ -25,15 +25,18 @@ __all__ = [
     "find_matcher",
     "fitting",
     "full_options",
+    "list_hashing",
     "list_matchers",
     "list_zoo",
     "one_of",
 ]
 
 _METHODS = "landsift.models.methods."
+_HASHING = f"{_METHODS}hashing."
 
 MATCHERS: Mapping[str, str] = {
     "dual": "landsift.models.dual_matcher:SPEC",
+    "clip": "landsift.models.clip.matcher:SPEC",
     "amfmn-fusion": f"{_METHODS}amfmn:FUSION",
     "amfmn-sim": f"{_METHODS}amfmn:SIM",
     "amfmn-soft": f"{_METHODS}amfmn:SOFT",
@@ -82,6 +85,23 @@ MATCHERS: Mapping[str, str] = {
     "mff-sfe": f"{_METHODS}mffsfe:SPEC",
     "common-space": f"{_METHODS}commonspace:SPEC",
     "vsepp": f"{_METHODS}vsepp:SPEC",
+    "agnet": f"{_HASHING}agnet:SPEC",
+    "cach": f"{_HASHING}cach:SPEC",
+    "category-contrast": f"{_HASHING}category:SPEC",
+    "chnr": f"{_HASHING}chnr:SPEC",
+    "cirh": f"{_HASHING}cirh:SPEC",
+    "cmdvh": f"{_HASHING}cmdvh:SPEC",
+    "dchmt": f"{_HASHING}dchmt:SPEC",
+    "dcmh": f"{_HASHING}dcmh:SPEC",
+    "djsrh": f"{_HASHING}djsrh:SPEC",
+    "dmfh": f"{_HASHING}dmfh:SPEC",
+    "dsph": f"{_HASHING}dsph:SPEC",
+    "dtbh": f"{_HASHING}dtbh:SPEC",
+    "duch": f"{_HASHING}duch:SPEC",
+    "mith": f"{_HASHING}mith:SPEC",
+    "mlcah": f"{_HASHING}mlcah:SPEC",
+    "ssah": f"{_HASHING}ssah:SPEC",
+    "ucch": f"{_HASHING}ucch:SPEC",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""
 
@@ -160,8 +180,17 @@ def list_matchers() -> list[str]:
 
 
 def list_zoo() -> list[str]:
-    """Those of them that are published methods."""
-    return [name for name in list_matchers() if MATCHERS[name].startswith(_METHODS)]
+    """Those of them that are published methods of retrieval by vectors or pairs."""
+    return [
+        name
+        for name in list_matchers()
+        if MATCHERS[name].startswith(_METHODS) and not MATCHERS[name].startswith(_HASHING)
+    ]
+
+
+def list_hashing() -> list[str]:
+    """Those of them that are published hashing methods, whose vectors' signs are bits."""
+    return [name for name in list_matchers() if MATCHERS[name].startswith(_HASHING)]
 
 
 def find_matcher(name: str) -> MatcherSpec:

@@ -28,9 +28,11 @@ class TowerOptions:
     """Towers of a method.
 
     Attributes:
-        image: Image tower: ``lite0``, ``lite1``, ``lite2``, ``resnet18``, ``resnet50``, ``resnet101`` or
-            ``resnet-mini``.
-        image_start: ``pretrained`` (installed ImageNet weights), ``random``, or a file of weights.
+        image: Image tower: ``lite0``, ``lite1``, ``lite2``, ``resnet18``, ``resnet50``, ``resnet101``,
+            ``resnet-mini``, or one of CLIP's: ``clip-vit-b-32``, ``clip-vit-b-32-quickgelu`` and so on for
+            ``b-16``, ``l-14``, ``l-14-336`` and ``h-14``.
+        image_start: ``pretrained`` (installed ImageNet weights), ``random``, or a file of weights; of CLIP's
+            towers an encoder's name, ``NAME@WEIGHTS``, a folder or an ``hf-hub:`` name.
         cut: Last level of the image tower that is frozen, and that a cache of maps covers: ``c2``, ``c3``,
             ``c4`` or ``none``.
         text: Text tower: ``gru``, ``bigru``, ``textcnn`` or ``minilm``.

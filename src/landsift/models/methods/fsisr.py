@@ -61,7 +61,7 @@ class Fsisr(TowerMatcher):
         self.image_code, self.text_code = nn.Linear(dim, options.bits), nn.Linear(dim, options.bits)
         self.register_buffer("image_centres", unit(torch.randn(options.centres, dim)))
         self.register_buffer("text_centres", unit(torch.randn(options.centres, dim)))
-        self.dim = options.bits
+        self.dim = self.code_bits = options.bits
 
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Codes of length 1, and the cells that centres are made from."""

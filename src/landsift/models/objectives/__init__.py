@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from landsift.models.objectives.affiliation import affiliation
 from landsift.models.objectives.distillation import feature_distance, score_divergence
+from landsift.models.objectives.ground import cells_at, ground_contrast
 from landsift.models.objectives.info_nce import info_nce
 from landsift.models.objectives.pairs import hardest_cross_entropy
 from landsift.models.objectives.queues import queue_contrast
@@ -21,8 +22,10 @@ from landsift.models.objectives.views import nt_xent, vicreg
 
 __all__ = [
     "affiliation",
+    "cells_at",
     "dynamic_margin",
     "feature_distance",
+    "ground_contrast",
     "hardest_cross_entropy",
     "info_nce",
     "nt_xent",

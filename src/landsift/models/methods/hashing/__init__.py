@@ -1,0 +1,1 @@
+"""Hashing methods: one file each, heads of K bits on frozen towers."""
