@@ -78,7 +78,7 @@ def test_evaluate_class_folders(run, classes):
     ("arguments", "words"),
     [
         (["evaluate", "toy", "no-such-set"], "no-such-set"),
-        (["evaluate", "toy", "OWN", "--task", "guess"], "retrieval or zero-shot"),
+        (["evaluate", "toy", "OWN", "--task", "guess"], "zero-shot, hashing or selo"),
         (["evaluate", "toy", "OWN", "--captions", "loud"], "no caption style"),
         (["evaluate", "toy", "OWN", "--rerank", "magic"], "no re-ranker"),
         (["evaluate", "toy", "rsitmd"], "--root"),

@@ -53,7 +53,7 @@ HOMES = {
     "matplotlib": {"plot"},
     "cv2": {"localize"},
     "huggingface_hub": {"encoders"},
-    "safetensors": {"models"},
+    "safetensors": {"models", "train"},
     "fastapi": {"serve"},
     "starlette": {"serve"},
     "pydantic": {"serve"},

@@ -47,6 +47,16 @@ def test_an_encoder_that_sees_beats_maps_that_say_nothing(folder, engine):
     assert report.protocol["engine"] == engine
 
 
+def test_the_command_prints_them_beside_each_other(folder, landsift_command, monkeypatch, tmp_path):
+    monkeypatch.setattr("landsift.encoders.load_encoder", lambda name: ToyEncoder())
+    monkeypatch.setenv("LANDSIFT_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "report.json"
+    code, out, err = landsift_command("evaluate", "toy", folder, "--task", "selo", "--json", file)
+    assert code == 0, err
+    assert "toy on AIR-SLT" in out and "a uniform map" in out and "2 cases" in out
+    assert json.loads(file.read_text())["scores"]["model"]["Rmi"] > 0.5
+
+
 def test_what_is_not_air_slt_is_refused(folder, tmp_path_factory):
     with pytest.raises(UsageError, match="no case to judge"):
         judge(ToyEncoder(), [])

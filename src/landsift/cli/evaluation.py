@@ -16,7 +16,8 @@ from landsift.errors import UsageError
 
 if TYPE_CHECKING:
     from landsift.data import Dataset, Exclusions, Overlap
-    from landsift.types import RetrievalSet
+    from landsift.evaluate import Report
+    from landsift.types import Encoder, RetrievalSet
 
 __all__ = ["register"]
 
@@ -57,7 +58,6 @@ def evaluate(
     from landsift.data import read_exclusions, without
     from landsift.encoders import load_encoder, load_scorer, scores_pairs
     from landsift.evaluate import (
-        beside_printed,
         encode_set,
         evaluate_encoded,
         evaluate_hashing,
@@ -67,6 +67,10 @@ def evaluate(
     )
     from landsift.files import replace_file
 
+    command = " ".join(["landsift", *sys.argv[1:]])
+    if task == "selo":
+        _show(_located(load_encoder(encoder), root or Path(dataset), command), markdown, json_file, None)
+        return
     if task == "hashing" and split is None:
         split = "all"  # the hashing papers split a whole set anew
     data = _load(dataset, root, split, partial=partial)
@@ -78,7 +82,6 @@ def evaluate(
     if task != "hashing" and (coder is not None or bits is not None):
         raise UsageError("--coder and --bits belong to --task hashing; add it, or leave them out")
     task = task or ("retrieval" if len(data.captions) else "zero-shot")
-    command = " ".join(["landsift", *sys.argv[1:]])
     if scores_pairs(encoder):
         unfit = {"--trec": trec, "--clip-benchmark": clip_benchmark}
         wrong = [name for name, value in unfit.items() if value is not None]
@@ -131,7 +134,25 @@ def evaluate(
                 model, data, coder=kind, bits=bits or 128, progress=tell, command=command
             )
     else:
-        raise UsageError(f"--task is retrieval, zero-shot or hashing, got {task!r}; choose one")
+        raise UsageError(f"--task is retrieval, zero-shot, hashing or selo, got {task!r}; choose one")
+    _show(report, markdown, json_file, plot)
+
+
+def _located(encoder: Encoder, folder: Path, command: str) -> Report:
+    """The heat maps of an encoder, judged on a folder of AIR-SLT."""
+    from landsift.data.air_slt import load_air_slt
+    from landsift.files import cache_folder
+    from landsift.localize import judge
+
+    cases = load_air_slt(folder)
+    with counting_bar("looking") as tell:
+        return judge(encoder, cases, cache=cache_folder() / "windows", progress=tell, command=command)
+
+
+def _show(report: Report, markdown: bool, json_file: Path | None, plot: Path | None) -> None:
+    """Print a report, and write what else was asked for."""
+    from landsift.evaluate import beside_printed
+
     if markdown:
         print(report.markdown())
     else:

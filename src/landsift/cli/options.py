@@ -146,7 +146,7 @@ Root = An[
 ]
 Split = An[str | None, Option(help="Split to score; test where there is one.")]
 Task = An[
-    str | None, Option(metavar="retrieval|zero-shot|hashing", help="Retrieval where there are captions.")
+    str | None, Option(metavar="retrieval|zero-shot|hashing|selo", help="Retrieval where there are captions.")
 ]
 CoderName = An[
     str | None,

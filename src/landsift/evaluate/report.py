@@ -24,7 +24,7 @@ class Report:
     """One evaluation.
 
     Attributes:
-        task: ``retrieval``, ``zero-shot`` or ``hashing``.
+        task: ``retrieval``, ``zero-shot``, ``hashing`` or ``selo``.
         model: Name, weights hash and training sets of the encoder.
         dataset: Name, split, sizes and fingerprint of what was scored.
         protocol: Every option that can change a number, by name.
@@ -72,12 +72,12 @@ class Report:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows: the papers' table first, then the honest extras."""
-        tables = {"retrieval": _retrieval_table, "hashing": _code_table}
+        tables = {"retrieval": _retrieval_table, "hashing": _code_table, "selo": _location_table}
         return tables.get(self.task, _class_table)(self.scores)
 
     def facts(self) -> list[str]:
         """Sentences below the table: sizes, ranks, ties, scenes, protocol, leakage."""
-        facts = {"retrieval": _retrieval_facts, "hashing": _code_facts}
+        facts = {"retrieval": _retrieval_facts, "hashing": _code_facts, "selo": _location_facts}
         lines = facts.get(self.task, _class_facts)(self)
         chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.protocol.items())
         return [
@@ -228,6 +228,22 @@ def _code_facts(report: Report) -> list[str]:
         f"{recall['float']['mR']:.2f} by real vectors alone."
     )
     return lines
+
+
+_LOCATION_ROWS = {"model": "encoder", "uniform": "a uniform map", "centre": "always the middle"}
+
+
+def _location_table(scores: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    names = ("Rsu", "Ras", "Rda", "Rmi")
+    rows = [[label, *(f"{scores[key][name]:.4f}" for name in names)] for key, label in _LOCATION_ROWS.items()]
+    return ["", *names], rows
+
+
+def _location_facts(report: Report) -> list[str]:
+    return [
+        f"{report.dataset['cases']:,} cases; Ras is the better the lower, the others the higher.",
+        "The last two rows are maps that say nothing; what they score is no skill.",
+    ]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
