@@ -231,4 +231,4 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
     _, err = run(monkeypatch, capsys, "evaluate", "toy", "colours", "--task", "hashing", "--rerank", "csls")
     assert "--task hashing has no --rerank" in err
     _, err = run(monkeypatch, capsys, "evaluate", "toy", "colours", "--task", "hush")
-    assert "retrieval, zero-shot or hashing" in err
+    assert "zero-shot, hashing or selo" in err
