@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from benchmarks.jobs import TrainingJob
 from benchmarks.record import RESULTS
 from landsift.data import hashing_part, one_caption_each
 from landsift.encoders import load_encoder
@@ -56,16 +57,11 @@ _LITE = "landsift-lite"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One trained run.
+class Job(TrainingJob):
+    """One run of a hashing method.
 
     Attributes:
-        name: Of the recipe under ``hashing/``.
         bits: Of its codes.
-        seed: Of the run.
-        changes: What differs from the shipped recipe.
-        results: Folder of the results.
-        runs: Folder of the runs.
     """
 
     name: str
@@ -75,31 +71,17 @@ class Job:
     results: Path
     runs: Path
 
+    family = "hashing"
+
     @property
     def title(self) -> str:
         """Name of its files."""
         return f"{self.name}-{self.bits}bits{self.seed}"
 
     @property
-    def recipe(self) -> Recipe:
-        """The recipe with bits, changes and this run's folder."""
-        own = (
-            f"model.options.bits={self.bits}",
-            f"loop.seed={self.seed}",
-            f'output.folder="{self.runs / self.title}"',
-        )
-        return read_recipe(f"hashing/{self.name}", (*self.changes, *own))
-
-    @property
-    def result(self) -> Path:
-        """Where its result is written."""
-        return self.results / f"{self.title}.json"
-
-    def done(self) -> bool:
-        """Whether the result of this very recipe is there."""
-        if not self.result.is_file():
-            return False
-        return bool(json.loads(self.result.read_text("utf-8"))["recipe"]["hash"] == recipe_hash(self.recipe))
+    def own_changes(self) -> tuple[str, ...]:
+        """The bits too."""
+        return (f"model.options.bits={self.bits}", *super().own_changes)
 
 
 class Bench:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.jobs import TrainingJob
 from benchmarks.record import RESULTS
 from landsift.data import read_images
 from landsift.encoders import load_encoder, load_scorer
@@ -33,7 +34,7 @@ from landsift.models.features import Features, joined
 from landsift.models.matcher import Matcher
 from landsift.models.registry import find_matcher, list_zoo
 from landsift.provenance import provenance
-from landsift.train import FitResult, Recipe, TrainingProgress, fit, read_recipe, recipe_hash
+from landsift.train import FitResult, Recipe, TrainingProgress, fit, recipe_hash
 from landsift.train.sources import load_set
 from landsift.types import RetrievalSet
 
@@ -47,16 +48,8 @@ _BYTES = 2  # of a number as galleries store it
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run.
-
-    Attributes:
-        name: Of the method.
-        seed: Of the run.
-        changes: What differs from the shipped recipe, as ``table.key=value``.
-        results: Folder of the results.
-        runs: Folder of the runs.
-    """
+class Job(TrainingJob):
+    """One run of a method."""
 
     name: str
     seed: int
@@ -64,27 +57,7 @@ class Job:
     results: Path
     runs: Path
 
-    @property
-    def title(self) -> str:
-        """Name of its files."""
-        return f"{self.name}-seed{self.seed}"
-
-    @property
-    def recipe(self) -> Recipe:
-        """The method's recipe with the changes, in this run's folder."""
-        own = (f"loop.seed={self.seed}", f'output.folder="{self.runs / self.title}"')
-        return read_recipe(f"methods/{self.name}", (*self.changes, *own))
-
-    @property
-    def result(self) -> Path:
-        """Where its result is written."""
-        return self.results / f"{self.title}.json"
-
-    def done(self) -> bool:
-        """Whether the result of this very recipe is there."""
-        if not self.result.is_file():
-            return False
-        return bool(json.loads(self.result.read_text("utf-8"))["recipe"]["hash"] == recipe_hash(self.recipe))
+    family = "methods"
 
 
 def run_method(job: Job, tell: Callable[[TrainingProgress], None] | None = None) -> dict[str, Any]:

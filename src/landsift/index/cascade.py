@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from landsift.errors import UsageError
 from landsift.index.checks import as_rows, checked_queries
 from landsift.index.flat import FlatIndex
+from landsift.index.table import gathered
 from landsift.index.trace import Stopwatch
 from landsift.types import FloatArray, Hits, IntArray
 
@@ -100,12 +101,8 @@ class CascadeIndex:
             UsageError: A shape does not fit, ``k < 1``, or a query is not finite.
         """
         queries = checked_queries(queries, k, among, dim=self.dim, count=len(self))
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        for number, query in enumerate(queries):
-            found, order = refine(self._flat, self._coarse, query, k, self._size, among)
-            rows[number, : len(found)], scores[number, : len(found)] = found, order
-        return Hits(rows, scores)
+        found = (refine(self._flat, self._coarse, query, k, self._size, among) for query in queries)
+        return gathered(found, len(queries), k)
 
 
 def refine(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from landsift.files import ColumnFolder
 from landsift.index.checks import as_rows, check_dim, checked_queries
+from landsift.index.table import blank_table
 from landsift.threads import available_threads
 from landsift.types import Hits
 
@@ -129,8 +130,7 @@ class FlatIndex:
             UsageError: A shape does not fit, ``k < 1``, or a query is not finite.
         """
         queries = checked_queries(queries, k, among, dim=self._dim, count=self._count)
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
+        rows, scores = blank_table(len(queries), k)
         searched = self._count if among is None else int(np.count_nonzero(among))
         found = min(k, searched)
         if found and len(queries):

@@ -22,6 +22,7 @@ from landsift.errors import GalleryDamaged, UsageError
 from landsift.files import ColumnFolder, ColumnSpec
 from landsift.index.checks import as_rows, checked_queries
 from landsift.index.codes import Coder, Codes
+from landsift.index.table import gathered
 from landsift.threads import available_threads
 from landsift.types import FloatArray, Hits, IntArray
 
@@ -105,13 +106,8 @@ class HammingIndex:
             UsageError: A shape does not fit, ``k < 1``, or a query is not finite.
         """
         queries = checked_queries(queries, k, among, dim=self.dim, count=self._count)
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        for number, code in enumerate(self.coder.encode_queries(queries)):
-            found, distances = self.nearest(code, k, among)
-            rows[number, : len(found)] = found
-            scores[number, : len(found)] = -distances
-        return Hits(rows, scores)
+        near = (self.nearest(code, k, among) for code in self.coder.encode_queries(queries))
+        return gathered(((rows, -distances) for rows, distances in near), len(queries), k)
 
     def nearest(
         self, code: Codes, count: int, among: NDArray[np.bool_] | None = None

@@ -16,6 +16,7 @@ from landsift.index.cascade import Shortlister, refine
 from landsift.index.checks import checked_queries
 from landsift.index.flat import FlatIndex
 from landsift.index.recall import Measured, best_measured
+from landsift.index.table import gathered
 from landsift.index.trace import Stopwatch, Trace
 from landsift.types import FloatArray, Hits, IntArray
 
@@ -135,13 +136,9 @@ class PlannedIndex:
         choice: _Choice,
         watch: Stopwatch,
     ) -> Hits:
-        rows = np.full((len(queries), k), -1, np.int64)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
         coarse = self.ways[choice.path].coarse
-        for number, query in enumerate(queries):
-            found, values = self._one(coarse, query, k, among, choice, watch)
-            rows[number, : len(found)], scores[number, : len(found)] = found, values
-        return Hits(rows, scores)
+        found = (self._one(coarse, query, k, among, choice, watch) for query in queries)
+        return gathered(found, len(queries), k)
 
     def _one(
         self,

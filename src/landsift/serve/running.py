@@ -24,8 +24,8 @@ __all__ = ["serve"]
 _WAITING = 512
 _GOODBYE_S = 5
 _TURN_S = 0.02
-"""How long a thread keeps the interpreter while others want it. Of fifty requests at once each gets done
-sooner when they are interrupted less; Python's own 5 ms cost a tenth of the answers in a second."""
+"""How long a thread keeps the interpreter while others want it: of many requests at once each gets done
+sooner when they are interrupted less often than Python's own 5 ms."""
 
 
 def serve(
