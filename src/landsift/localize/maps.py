@@ -7,7 +7,7 @@ as many rows of company as the filter reaches, which gives the pixels of a map m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ _LARGEST_FILTER = 251
 _REACH = 128  # rows that the largest filter reads beyond its own
 _OVERVIEW_SIDE = 2048
 _LEAST_CELLS = 4
+_CELLS = 4  # OpenCV's column of counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,22 +113,13 @@ class HeatMap:
     @cached_property
     def overview(self) -> NDArray[np.uint8]:
         """Every ``step``-th sample of the map."""
-        rows = [
-            strip[-top % self.step :: self.step, :: self.step]
-            for top, strip in self.strips(_STRIP)
-            if -top % self.step < len(strip)
-        ]
-        return np.concatenate(rows)
+        return _thinned(self.strips(_STRIP), self.step)
 
     @cached_property
     def similarity(self) -> FloatArray:
         """Mean score of the windows over every ``step``-th pixel, before stretching and smoothing."""
-        rows = [
-            strip[-top % self.step :: self.step, :: self.step]
-            for top, _, strip in fused_strips(self.evidence, _STRIP)
-            if -top % self.step < len(strip)
-        ]
-        return np.concatenate(rows)
+        strips = ((top, strip) for top, _, strip in fused_strips(self.evidence, _STRIP))
+        return _thinned(strips, self.step)
 
     def threshold(self, given: float | None = None) -> float:
         """Heat from which a pixel belongs to a region: the given one, else Otsu's (1979) of the overview.
@@ -145,43 +137,43 @@ class HeatMap:
 
     def labels(self, threshold: float) -> NDArray[np.int32]:
         """Overview with the number of the region of each cell, 0 outside."""
-        hot = (self.overview >= round(threshold * LEVELS)) & (self.overview != NOTHING)
-        _, labels = self._cv.connectedComponents(hot.astype(np.uint8), connectivity=8)
-        found: NDArray[np.int32] = labels
-        return found
+        return self._labelled(threshold)[0]
 
     def regions(self, threshold: float) -> list[Region]:
         """Regions of the map, the best first; specks of fewer than four cells are left out."""
-        labels = self.labels(threshold)
-        gsd = self.scene.profile.gsd
-        found = []
-        for label in range(1, int(labels.max()) + 1):
-            rows, cols = np.nonzero(labels == label)
-            if len(rows) < _LEAST_CELLS:
-                continue
-            pixels = len(rows) * self.step**2
-            window = Window(
-                int(cols.min()) * self.step,
-                int(rows.min()) * self.step,
-                int(np.ptp(cols) + 1) * self.step,
-                int(np.ptp(rows) + 1) * self.step,
-            )
-            found.append(
-                Region(
-                    label,
-                    float(np.nanmax(self.similarity[rows, cols])),
-                    float(self.overview[rows, cols].max()) / LEVELS,
-                    pixels,
-                    None if gsd is None else pixels * gsd**2,
-                    window,
-                )
-            )
+        labels, boxes = self._labelled(threshold)
+        heat = np.zeros(len(boxes), np.uint8)
+        score = np.full(len(boxes), -np.inf, np.float32)
+        np.maximum.at(heat, labels.ravel(), self.overview.ravel())
+        np.fmax.at(score, labels.ravel(), self.similarity.ravel())
+        found = [
+            self._region(label, boxes[label].tolist(), float(score[label]), int(heat[label]))
+            for label in range(1, len(boxes))
+            if boxes[label, _CELLS] >= _LEAST_CELLS
+        ]
         return sorted(found, key=lambda region: (-region.heat, -region.score))
+
+    def _labelled(self, threshold: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Labels, and left, top, width, height and count of the cells of each."""
+        hot = (self.overview >= round(threshold * LEVELS)) & (self.overview != NOTHING)
+        _, labels, boxes, _ = self._cv.connectedComponentsWithStats(hot.astype(np.uint8), connectivity=8)
+        return labels, boxes
+
+    def _region(self, label: int, box: list[int], score: float, heat: int) -> Region:
+        left, top, width, height, cells = (self.step * number for number in box)
+        pixels, gsd = cells * self.step, self.scene.profile.gsd
+        area = None if gsd is None else pixels * gsd**2
+        return Region(label, score, heat / LEVELS, pixels, area, Window(left, top, width, height))
 
     def save(self, path: Path, **tags: str) -> None:
         """Write the map as a Cloud-Optimized GeoTIFF; see :func:`~landsift.scenes.write_heat`."""
         facts = {"low": f"{self.low:.6f}", "high": f"{self.high:.6f}"}
         write_heat(path, self.scene.profile, self.strips(), **tags, **facts)
+
+
+def _thinned(strips: Iterable[tuple[int, NDArray[Any]]], step: int) -> NDArray[Any]:
+    """Every ``step``-th row and column of what the strips, each with its first row, are parts of."""
+    return np.concatenate([strip[-top % step :: step, ::step] for top, strip in strips])
 
 
 def _extremes(evidence: Evidence) -> tuple[float, float]:
