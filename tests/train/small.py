@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -57,6 +60,18 @@ def coloured_set(
         np.array([PLACES.index(place) for _, place in chosen], np.int64),
         PLACES,
     )
+
+
+def write_set(data: RetrievalSet, images: Path, captions: Path, heading: str = "caption") -> None:
+    """Pictures into the folder ``images``; captions into a table with columns ``filename`` and ``heading``."""
+    images.mkdir()
+    for name, pixels in zip(data.image_names, data.images, strict=True):
+        Image.fromarray(pixels).save(images / name)
+    with captions.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["filename", heading])
+        owners = zip(data.image_of, data.captions, strict=True)
+        rows.writerows((data.image_names[image], text) for image, text in owners)
 
 
 @dataclass(frozen=True)

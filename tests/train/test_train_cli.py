@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from PIL import Image  # noqa: E402
-from small import SIDE, coloured_set  # noqa: E402
+from small import SIDE, coloured_set, write_set  # noqa: E402
 
 from landsift import load_encoder  # noqa: E402
 from landsift.train import list_recipes, read_recipe  # noqa: E402
@@ -31,16 +29,7 @@ def run(landsift_command):
 @pytest.fixture
 def recipe_file(tmp_path, monkeypatch) -> Path:
     """A recipe over a folder of images and a caption file, in the folder the command is run in."""
-    data = coloured_set(36)
-    (tmp_path / "images").mkdir()
-    for name, pixels in zip(data.image_names, data.images, strict=True):
-        Image.fromarray(pixels).save(tmp_path / "images" / name)
-    with (tmp_path / "captions.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["filename", "caption"])
-        rows.writerows(
-            (data.image_names[image], text) for image, text in zip(data.image_of, data.captions, strict=True)
-        )
+    write_set(coloured_set(36), tmp_path / "images", tmp_path / "captions.csv")
     path = tmp_path / "colours.toml"
     path.write_text(
         'name = "colours"\n[data]\ncache = "cache"\n[[data.sets]]\nname = "own"\nroot = "images"\n'

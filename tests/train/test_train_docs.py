@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import shlex
@@ -16,8 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from PIL import Image  # noqa: E402
-from small import coloured_set  # noqa: E402
+from small import coloured_set, write_set  # noqa: E402
 
 import landsift.train as train  # noqa: E402
 from landsift import cli  # noqa: E402
@@ -65,15 +63,7 @@ def made_small(words: Sequence[str]) -> list[str]:
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
     """A folder with the photos and captions that the page speaks of."""
-    data = coloured_set(30)
-    (tmp_path / "photos").mkdir()
-    for name, pixels in zip(data.image_names, data.images, strict=True):
-        Image.fromarray(pixels).save(tmp_path / "photos" / name)
-    with (tmp_path / "captions.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["filename", "caption"])
-        owners = zip(data.image_of, data.captions, strict=True)
-        rows.writerows((data.image_names[image], text) for image, text in owners)
+    write_set(coloured_set(30), tmp_path / "photos", tmp_path / "captions.csv")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from small import coloured_set  # noqa: E402
+from small import coloured_set, write_set  # noqa: E402
 
 from landsift import cli  # noqa: E402
 from landsift.encoders import load_encoder, load_scorer, scores_pairs  # noqa: E402
@@ -127,17 +127,7 @@ def run(monkeypatch, capsys, *arguments: object) -> tuple[str, str]:
 
 def own_set(folder: Path) -> Path:
     """The coloured pictures as files with a table of captions."""
-    from PIL import Image
-
-    data = coloured_set(12, 3, split="test")
-    folder.mkdir()
-    rows = ["filename,title"]
-    for name, pixels in zip(data.image_names, data.images, strict=True):
-        Image.fromarray(pixels).save(folder / name)
-    rows += [
-        f"{data.image_names[row]},{text}" for row, text in zip(data.image_of, data.captions, strict=True)
-    ]
-    (folder / "captions.csv").write_text("\n".join(rows) + "\n")
+    write_set(coloured_set(12, 3, split="test"), folder, folder / "captions.csv", "title")
     return folder / "captions.csv"
 
 
