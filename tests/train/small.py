@@ -63,7 +63,7 @@ def coloured_set(
 
 
 def write_set(data: RetrievalSet, images: Path, captions: Path, heading: str = "caption") -> None:
-    """Pictures into the folder ``images``; captions into a table with columns ``filename`` and ``heading``."""
+    """Pictures into the folder ``images``, captions into a table of ``filename`` and ``heading``."""
     images.mkdir()
     for name, pixels in zip(data.image_names, data.images, strict=True):
         Image.fromarray(pixels).save(images / name)
