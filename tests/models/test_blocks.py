@@ -17,7 +17,7 @@ from landsift.models.blocks import attention, maps, pooling, regions  # noqa: E4
 from landsift.models.blocks.concepts import concept_table, concepts_of  # noqa: E402
 from landsift.models.blocks.masking import hidden_words  # noqa: E402
 from landsift.models.blocks.momentum import MomentumWeights, Queue, stilled  # noqa: E402
-from landsift.models.blocks.trunk import LEVELS, build_trunk, grid_tokens  # noqa: E402
+from landsift.models.blocks.trunk import LEVELS, build_trunk, grid_tokens, regrid  # noqa: E402
 from landsift.models.blocks.words import TextChoice, build_text_tower  # noqa: E402
 from landsift.models.features import TextInput  # noqa: E402
 from landsift.models.methods.geolangbind import WavelengthPatches, wavelength_codes  # noqa: E402
@@ -248,15 +248,20 @@ def test_multi_scale_self_attention_step_by_step():
     shapes = {"c1": 8, "c2": 8, "c3": 4, "c4": 2}
     levels = {level: torch.randn(2, channels[level], side, side) for level, side in shapes.items()}
     low = block.low(torch.cat([levels["c1"], levels["c2"]], 1))
-    high = block.high(
-        torch.cat([levels["c3"], levels["c4"].repeat_interleave(2, 2).repeat_interleave(2, 3)], 1)
-    )
+    spread = levels["c4"].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    high = block.bend(block.high(torch.cat([levels["c3"], spread], 1)))
     both = torch.cat([low, high], 1)
     both = both + high.mean(1)[:, None]
     both = both / both.norm(dim=1, keepdim=True)
     gated = block.content(both) * torch.sigmoid(block.gate(both))
-    whole = block.scales.head(levels["c4"].mean((2, 3)))
+    whole = block.head(levels["c4"].mean((2, 3)))
     close(block(levels), whole * torch.sigmoid(block.mask(gated.flatten(1))))
+
+
+@pytest.mark.parametrize(("old", "new"), [(14, 5), (7, 14), (6, 6), (13, 4)])
+def test_a_new_grid_has_the_averages_of_adaptive_pooling(old, new):
+    x = torch.randn(2, 3, old, old + 1, dtype=torch.float64)
+    close(regrid(x, new, new + 2), functional.adaptive_avg_pool2d(x, (new, new + 2)))
 
 
 def test_gates_keep_shapes_and_do_what_they_say():

@@ -29,7 +29,7 @@ from landsift.models.towers import (
     normalise_pixels,
 )
 
-__all__ = ["LEVELS", "TOWERS", "Trunk", "build_trunk", "grid_tokens", "mean_cell"]
+__all__ = ["LEVELS", "TOWERS", "Trunk", "build_trunk", "grid_tokens", "mean_cell", "regrid"]
 
 LEVELS = ("c1", "c2", "c3", "c4")
 TOWERS = (*LITE_SIZES, *RESNET_SIZES, *VISION_TOWERS)
@@ -163,8 +163,36 @@ def grid_tokens(maps: Tensor, side: int = 0) -> Tensor:
         side: Average onto a grid of this side first; 0 keeps the map's own.
     """
     if side:
-        maps = functional.adaptive_avg_pool2d(maps, side)
+        maps = regrid(maps, side, side)
     return maps.flatten(2).transpose(1, 2)
+
+
+def regrid(maps: Tensor, height: int, width: int) -> Tensor:
+    """Adaptive average pooling, to a coarser or a finer grid, as one matrix product.
+
+    Torch's own visits cell by cell and takes a third of a training step of some methods; the same averages as
+    a product of ``(h * w, height * width)`` cost next to nothing.
+
+    Args:
+        maps: ``(n, channels, h, w)``.
+        height, width: Of the new grid.
+    """
+    if maps.shape[2:] == (height, width):
+        return maps
+    rows, columns = (
+        _averages(old, new, maps) for old, new in ((maps.shape[2], height), (maps.shape[3], width))
+    )
+    cells = maps.flatten(2) @ torch.kron(rows, columns).T
+    return cells.unflatten(2, (height, width))
+
+
+def _averages(old: int, new: int, like: Tensor) -> Tensor:
+    """``(new, old)``: which cells along one axis each new one is the mean of, as torch chooses them."""
+    at = torch.arange(new, device=like.device)
+    first, stop = at * old // new, -(-(at + 1) * old // new)
+    place = torch.arange(old, device=like.device)
+    inside = (place >= first[:, None]) & (place < stop[:, None])
+    return (inside / inside.sum(dim=1, keepdim=True)).to(like.dtype)
 
 
 def mean_cell(maps: Tensor) -> Tensor:

@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from landsift.models.batch import Batch
 from landsift.models.blocks.attention import GuidedAttention
 from landsift.models.blocks.heads import unit
 from landsift.models.blocks.pooling import masked_mean
-from landsift.models.blocks.trunk import grid_tokens, mean_cell
+from landsift.models.blocks.trunk import grid_tokens, mean_cell, regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -67,7 +66,7 @@ class Cmpagl(TowerMatcher):
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows; the windows' cells for the fusion."""
         count, side = self.options.windows, self.options.window
-        x = functional.adaptive_avg_pool2d(self.shrink(maps["c3"]), count * side)
+        x = regrid(self.shrink(maps["c3"]), count * side, count * side)
         everywhere = grid_tokens(x, side)
         cells = x.unflatten(2, (count, side)).unflatten(4, (count, side)).permute(0, 2, 4, 3, 5, 1)
         local = cells.flatten(3, 4).flatten(1, 2)

@@ -74,8 +74,7 @@ class Kamcl(TowerMatcher):
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows, and how likely each concept is (logits)."""
         low = torch.cat([maps["c1"], maps["c2"]], dim=1).flatten(2)
-        c4 = functional.interpolate(maps["c4"], size=maps["c3"].shape[2:])
-        high = mean_cell(torch.cat([maps["c3"], c4], dim=1))
+        high = torch.cat([mean_cell(maps["c3"]), mean_cell(maps["c4"])], dim=1)
         parts = [
             self.cell_pool(self.cells(grid_tokens(maps["c4"]))),
             self.low(self.low_pool(low)),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from landsift.models.blocks.heads import unit
 from landsift.models.blocks.maps import BilinearPool, ChannelSpatialGate
+from landsift.models.blocks.trunk import regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -68,7 +69,7 @@ class LwMcr(TowerMatcher):
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows."""
         high = self.high(maps["c3"])
-        low = nn.functional.adaptive_avg_pool2d(self.low(maps["c2"]), (high.shape[2], high.shape[3]))
+        low = regrid(self.low(maps["c2"]), high.shape[2], high.shape[3])
         return Features(unit(self.reader(torch.unsqueeze(self.table(low, high), 1))))
 
     def text_head(self, states: TextStates) -> Features:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from landsift.models.blocks.maps import CoordinateAttention
-from landsift.models.blocks.trunk import LEVELS, mean_cell
+from landsift.models.blocks.trunk import LEVELS, mean_cell, regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -54,8 +53,8 @@ class Sarci(TowerMatcher):
         """The image's part of the numerator."""
         last = self.last(maps["c4"])
         size = (last.shape[2], last.shape[3])
-        low = functional.adaptive_avg_pool2d(self.low(torch.cat([maps["c1"], maps["c2"]], dim=1)), size)
-        middle = functional.adaptive_avg_pool2d(self.middle(maps["c3"]), size)
+        low = regrid(self.low(torch.cat([maps["c1"], maps["c2"]], dim=1)), *size)
+        middle = regrid(self.middle(maps["c3"]), *size)
         fused, last = self.fused_gate(torch.cat([low, middle], dim=1)), self.last_gate(last)
         x = mean_cell(last * torch.sigmoid(fused) + torch.sigmoid(last) * fused + fused)
         a = self.image_cross(x)

@@ -18,7 +18,7 @@ from torch.nn import functional
 from landsift.models.batch import Batch
 from landsift.models.blocks.heads import fold_mean_of_cosines, unit
 from landsift.models.blocks.regions import cell_groups
-from landsift.models.blocks.trunk import LEVELS, grid_tokens, mean_cell
+from landsift.models.blocks.trunk import LEVELS, grid_tokens, mean_cell, regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -69,7 +69,7 @@ class Sirs(TowerMatcher):
         vectors = []
         for level, layer in zip(LEVELS, self.stages, strict=True):
             height, width = maps[level].shape[2:]
-            weighed = maps[level] * functional.adaptive_avg_pool2d(salient, (height, width))
+            weighed = maps[level] * regrid(salient, height, width)
             vectors.append(layer(mean_cell(weighed)))
         return Features(
             fold_mean_of_cosines(vectors),

@@ -19,7 +19,7 @@ from landsift.models.blocks.attention import FeedForward, GatedAttention, SelfAt
 from landsift.models.blocks.heads import unit
 from landsift.models.blocks.maps import Cascade
 from landsift.models.blocks.pooling import masked_mean
-from landsift.models.blocks.trunk import LEVELS, mean_cell
+from landsift.models.blocks.trunk import LEVELS, mean_cell, regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -57,7 +57,7 @@ class _FineScale(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         x = self.reduce(maps)
-        parts = [functional.adaptive_avg_pool2d(scale(x), self.side).flatten(2) for scale in self.scales]
+        parts = [regrid(scale(x), self.side, self.side).flatten(2) for scale in self.scales]
         tokens = self.mix(self.widen(torch.cat(parts, dim=1)))
         return torch.einsum("k,nkd->nd", self.weights, tokens)
 

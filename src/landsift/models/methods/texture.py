@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from landsift.models.batch import Batch
 from landsift.models.blocks.heads import unit
-from landsift.models.blocks.trunk import mean_cell
+from landsift.models.blocks.trunk import mean_cell, regrid
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
@@ -55,7 +55,7 @@ def saliency_map(cells: Tensor) -> Tensor:
 
 
 def _scaled(maps: Tensor) -> Tensor:
-    maps = functional.adaptive_avg_pool2d(maps, _SIDE)
+    maps = regrid(maps, _SIDE, _SIDE)
     low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
     return (maps - low) / (high - low).clamp(min=1e-6)
 
@@ -68,7 +68,7 @@ class _Branch(nn.Module):
         self.features, self.draw = nn.Conv2d(channels, dim, 1), nn.Conv2d(dim, 1, 1)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        x = torch.relu(functional.adaptive_avg_pool2d(self.features(maps), _SIDE))
+        x = torch.relu(regrid(self.features(maps), _SIDE, _SIDE))
         return mean_cell(x), torch.sigmoid(self.draw(x))
 
 
