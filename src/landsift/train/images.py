@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from landsift.errors import GalleryDamaged, UsageError
 from landsift.files import ColumnFolder
@@ -71,11 +71,11 @@ class ImageFeed(ABC):
 
 
 class PixelFeed(ImageFeed):
-    """Decoded squares, changed each time they are drawn.
+    """Decoded squares, changed each time they are drawn; the pictures of a pair are changed alike.
 
     Args:
         store: Where they are.
-        rows: ``(N,)`` row of each image in the store.
+        rows: ``(N,)`` row of each image in the store, or ``(N, dates)`` rows of each place's pictures.
         size: Side in pixels of what the model sees.
         recipe: How they are changed.
     """
@@ -89,12 +89,25 @@ class PixelFeed(ImageFeed):
     def fetch(self, rows: IntArray, part: slice, rng: np.random.Generator | None) -> _FetchedPixels:
         """Squares, and what happens to them."""
         draws = plain(len(rows)) if rng is None else draw(len(rows), self.recipe, rng)
-        return _FetchedPixels(self.store.read(self.rows[rows[part]]), draws.rows(part))
+        places = np.repeat(np.arange(len(rows))[part], self._dates)
+        return _FetchedPixels(self.store.read(self.rows[rows[part]].ravel()), draws.rows(places))
 
     def finish(self, fetched: _FetchedPixels, device: torch.device) -> Tensor:
-        """``(n, 3, size, size)``: float32 where changed, uint8 where not."""
+        """``(n, 3, size, size)`` float32, 0 to 255; of pairs ``(n, 3 * dates, size, size)``."""
         pixels = torch.from_numpy(fetched.pixels).to(device, non_blocking=True).permute(0, 3, 1, 2)
-        return _laid_out(changed(pixels, fetched.draws, self.size), self.channels_last)
+        found = changed(pixels, fetched.draws, self.size)
+        if self._dates > 1:
+            found = found.unflatten(0, (-1, self._dates)).flatten(1, 2)
+        return _laid_out(found, self.channels_last)
+
+    @property
+    def channels(self) -> int:
+        """Of what the model is given: three a date."""
+        return 3 * self._dates
+
+    @property
+    def _dates(self) -> int:
+        return 1 if self.rows.ndim == 1 else self.rows.shape[1]
 
 
 class MapFeed(ImageFeed):
@@ -170,8 +183,8 @@ def map_feed(
         DiskFull: No space left.
     """
     matcher.eval()
-    lower, probe = _frozen_lower(matcher, feed.size, device)
-    key = _key_of(matcher, feed, views, seed, probe)
+    lower, weights, probe = _frozen_lower(matcher, feed.size, feed.channels, device)
+    key = _key_of(weights, probe, feed, views, seed)
     place = folder / f"maps-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_suffix(".lock")):
@@ -195,34 +208,48 @@ def _rows_there(place: Path) -> int:
 
 
 def _frozen_lower(
-    matcher: Matcher, size: int, device: torch.device
-) -> tuple[Callable[[Tensor], dict[str, Tensor]], dict[str, Tensor]]:
-    """The lower part, and what it makes of a picture that is always the same."""
-    split = _split(matcher)
-    ramp = torch.arange(3 * size * size, device=device).view(1, 3, size, size) % 251
-    probe = split.lower(ramp.float())
+    matcher: Matcher, size: int, channels: int, device: torch.device
+) -> tuple[Callable[[Tensor], dict[str, Tensor]], dict[str, Tensor], dict[str, Tensor]]:
+    """The lower part, its weights, and what it makes of a picture that is always the same."""
+    split, passed = _split(matcher), list[nn.Module]()
+    ramp = torch.arange(channels * size * size, device=device).view(1, channels, size, size) % 251
+    hooks = [
+        module.register_forward_hook(lambda module, *_: passed.append(module)) for module in split.modules()
+    ]
+    try:
+        probe = split.lower(ramp.float())
+    finally:
+        for hook in hooks:
+            hook.remove()
     if any(tensor.requires_grad for tensor in probe.values()):
         raise UsageError(
             "data.maps needs the lower part of the image tower to be frozen; name it under model.freeze, "
             "or set data.maps to false."
         )
-    return split.lower, probe
+    numbers = {id(weight) for module in passed for weight in module.parameters()}
+    weights = {name: weight for name, weight in split.named_parameters() if id(weight) in numbers}
+    return split.lower, weights, probe
 
 
-def _key_of(matcher: Matcher, feed: PixelFeed, views: int, seed: int, probe: Mapping[str, Tensor]) -> str:
+def _key_of(
+    weights: Mapping[str, Tensor], probe: Mapping[str, Tensor], feed: PixelFeed, views: int, seed: int
+) -> str:
     """A hash over all that the maps depend on: frozen weights, what they give, pictures, changes.
 
     Statistics of batch norms, a method's options, where it is cut: all show in what the frozen part makes of
-    one picture, so methods that share that part share its maps.
+    one picture, so methods that share that part share its maps. Of that, mean and spread count, to four
+    digits: single numbers differ in the last ones with the number of threads.
     """
     digest = hashlib.sha256()
-    frozen = {name: tensor for name, tensor in matcher.named_parameters() if not tensor.requires_grad}
-    for name, tensor in (*frozen.items(), *sorted(probe.items())):
+    for name, tensor in weights.items():
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().astype("<f2").tobytes())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    for name, tensor in sorted(probe.items()):
+        spread, mean = torch.std_mean(tensor.double(), correction=0)
+        digest.update(f"{name} {tuple(tensor.shape)} {float(mean):.4g} {float(spread):.4g}".encode())
     changes = [views, seed, sorted(asdict(feed.recipe).items())] if views > 1 else [views]
-    facts = [feed.store.signature(feed.rows), feed.size, feed.store.size, *changes]
-    digest.update(repr(facts).encode())
+    pictures = [feed.store.signature(feed.rows.ravel()), feed.size, feed.store.size, *changes]
+    digest.update(repr(pictures).encode())
     return digest.hexdigest()[:16]
 
 
