@@ -490,6 +490,8 @@ def test_maps_are_kept_until_something_they_depend_on_changes(tmp_path, monkeypa
     other, computed = maps()
     assert computed and np.allclose(other, 2 * first.astype(np.float32), rtol=1e-2)
     assert all(maps(views=3, seed=seed)[1] for seed in (0, 1)) and not maps(views=3, seed=1)[1]
+    matcher.text_head.requires_grad_(False)
+    assert not maps(views=3, seed=1)[1], "what the maps are not made with does not count"
     matcher.norm.running_mean += 1
     shifted, computed = maps()
     assert computed and not np.allclose(shifted, first)
