@@ -54,7 +54,7 @@ SETS: dict[str, tuple[str, ...]] = {
         'validation.sets=[{name="rsicd-aid150", split="val"}]',
     ),
 }
-"""What recipes are run on, and what that changes in them; RSICD is five times as large, and so are its maps."""
+"""What recipes are run on, and what that changes in them; RSICD and its maps are five times as large."""
 _TIMED = 64  # images and captions that times are taken on
 _BYTES = 2  # of a number as galleries store it
 
