@@ -209,7 +209,7 @@ def run(monkeypatch, capsys, *arguments: object) -> tuple[str, str]:
 
 
 def test_the_command_line(monkeypatch, capsys, tmp_path):
-    import landsift.cli.evaluation as module
+    import landsift.cli.tasks as module
     import landsift.encoders as encoders
 
     asked = []
@@ -218,7 +218,7 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
         asked.append(split)
         return colours()
 
-    monkeypatch.setattr(module, "_load", load)
+    monkeypatch.setattr(module, "load_set", load)
     monkeypatch.setattr(encoders, "load_encoder", lambda name: ToyEncoder())
     monkeypatch.setattr(encoders, "scores_pairs", lambda name: False)
     path = tmp_path / "report.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from landsift.cli import options as o
-from landsift.cli.show import complain, counting_bar, print_json, print_rows, say
-from landsift.errors import UsageError
+from landsift.cli.show import complain, print_json, print_rows, say
+from landsift.cli.tasks import Asked, folder_of_set, load_set, run_task
 
 if TYPE_CHECKING:
-    from landsift.data import Dataset, Exclusions, Overlap
+    from landsift.data import Exclusions, Overlap
     from landsift.evaluate import Report
-    from landsift.types import Encoder, RetrievalSet
 
 __all__ = ["register"]
 
@@ -48,6 +45,12 @@ def evaluate(
     partial: o.Partial = False,
     coder: o.CoderName = None,
     bits: o.Bits = None,
+    robustness: o.Robustness = False,
+    on: o.SpoiltSide = None,
+    corruptions: o.Corruptions = None,
+    severities: o.Severities = None,
+    seed: o.Chance = None,
+    cost: o.Cost = False,
     json_file: o.JsonFile = None,
     markdown: o.Markdown = False,
     plot: o.PlotFile = None,
@@ -55,98 +58,34 @@ def evaluate(
     clip_benchmark: o.ClipBenchmarkFile = None,
 ) -> None:
     """Score an encoder on a data set: the papers' table, then what they leave out."""
-    from landsift.data import read_exclusions, without
-    from landsift.encoders import load_encoder, load_scorer, scores_pairs
-    from landsift.evaluate import (
-        encode_set,
-        evaluate_encoded,
-        evaluate_hashing,
-        evaluate_pairs,
-        write_trec,
-        zero_shot,
+    asked = Asked(
+        encoder=encoder,
+        dataset=dataset,
+        root=root,
+        split=split,
+        task=task,
+        captions=captions,
+        templates=templates,
+        average=average,
+        semantic=semantic,
+        rerank=rerank,
+        bank_split=bank_split,
+        exclude=exclude,
+        partial=partial,
+        coder=coder,
+        bits=bits,
+        robustness=robustness,
+        on=on,
+        corruptions=corruptions,
+        severities=severities,
+        seed=seed,
+        cost=cost,
+        plot=plot,
+        trec=trec,
+        clip_benchmark=clip_benchmark,
+        command=" ".join(["landsift", *sys.argv[1:]]),
     )
-    from landsift.files import replace_file
-
-    command = " ".join(["landsift", *sys.argv[1:]])
-    if task == "selo":
-        _show(_located(load_encoder(encoder), root or Path(dataset), command), markdown, json_file, None)
-        return
-    if task == "hashing" and split is None:
-        split = "all"  # the hashing papers split a whole set anew
-    data = _load(dataset, root, split, partial=partial)
-    if exclude is not None:
-        data = without(data, read_exclusions(exclude))
-    bank = _load(dataset, root, bank_split, partial=partial) if bank_split else None
-    if not len(data.captions) and task in ("retrieval", "hashing"):
-        raise UsageError(f"{data.name} has no captions; classify its images with --task zero-shot")
-    if task != "hashing" and (coder is not None or bits is not None):
-        raise UsageError("--coder and --bits belong to --task hashing; add it, or leave them out")
-    task = task or ("retrieval" if len(data.captions) else "zero-shot")
-    if scores_pairs(encoder):
-        unfit = {"--trec": trec, "--clip-benchmark": clip_benchmark}
-        wrong = [name for name, value in unfit.items() if value is not None]
-        if wrong or task != "retrieval":
-            raise UsageError(
-                f"{encoder} scores pairs and has no vectors; leave {(wrong or ['--task'])[0]} out"
-            )
-        scorer = load_scorer(encoder)
-        report = evaluate_pairs(
-            scorer,
-            data,
-            caption_style=captions,
-            semantic=semantic,
-            rerank=rerank,
-            bank=bank,
-            command=command,
-        )
-    elif task == "retrieval":
-        model = load_encoder(encoder)
-        with counting_bar("encoding") as tell:
-            encoded = encode_set(model, data, caption_style=captions, progress=tell)
-        others = None if bank is None else encode_set(model, bank, caption_style=captions)
-        report = evaluate_encoded(
-            model.card,
-            data,
-            encoded,
-            caption_style=captions,
-            semantic=semantic,
-            rerank=rerank,
-            bank=others,
-            bank_name="" if bank is None else f"{bank.name}/{bank.split}",
-            command=command,
-        )
-        for path in write_trec(trec, model.card.name, data, encoded) if trec else ():
-            say(f"Wrote {path}.")
-        if clip_benchmark is not None:
-            replace_file(clip_benchmark, json.dumps(report.clip_benchmark(), indent=2).encode())
-            say(f"Wrote {clip_benchmark}.")
-    elif task == "zero-shot":
-        report = zero_shot(load_encoder(encoder), data, templates=templates, average=average, command=command)
-    elif task == "hashing":
-        files = {"--trec": trec, "--clip-benchmark": clip_benchmark, "--plot": plot}
-        given = {"--rerank": rerank, **files}
-        wrong = [name for name, value in given.items() if value is not None]
-        if wrong:
-            raise UsageError(f"--task hashing has no {wrong[0]}; leave it out")
-        with counting_bar("encoding") as tell:
-            model, kind = load_encoder(encoder), coder or "auto"
-            report = evaluate_hashing(
-                model, data, coder=kind, bits=bits or 128, progress=tell, command=command
-            )
-    else:
-        raise UsageError(f"--task is retrieval, zero-shot, hashing or selo, got {task!r}; choose one")
-    _show(report, markdown, json_file, plot)
-
-
-def _located(encoder: Encoder, folder: Path, command: str) -> Report:
-    """The heat maps of an encoder, judged on a folder of AIR-SLT."""
-    from landsift.data.air_slt import load_air_slt
-    from landsift.files import cache_folder
-    from landsift.localize import judge
-
-    cases = load_air_slt(folder)
-    with counting_bar("looking") as tell:
-        return judge(encoder, cases, cache=cache_folder() / "windows", progress=tell, command=command)
+    _show(run_task(asked), markdown, json_file, plot)
 
 
 def _show(report: Report, markdown: bool, json_file: Path | None, plot: Path | None) -> None:
@@ -207,7 +146,7 @@ def check(dataset: o.DatasetName, root: o.Root = None, as_json: o.AsJson = False
     """Say in sentences what is missing from, or wrong with, a copy of a data set."""
     from landsift.data import check_dataset, find_dataset
 
-    sentences = check_dataset(dataset, _root_of(find_dataset(dataset), root))
+    sentences = check_dataset(dataset, folder_of_set(find_dataset(dataset), root))
     if as_json:
         print_json({"dataset": dataset, "problems": sentences})
     for sentence in sentences:
@@ -231,7 +170,7 @@ def overlap(
     """Find what an evaluated set shares with a training set: captions and pictures."""
     from landsift.data import exclusions_of, find_overlap, write_exclusions
 
-    evaluated, trained = _load(dataset, root, split), _load(other, other_root, other_split)
+    evaluated, trained = load_set(dataset, root, split), load_set(other, other_root, other_split)
     found = (
         find_overlap(evaluated, trained, distance=None) if captions_only else find_overlap(evaluated, trained)
     )
@@ -273,34 +212,3 @@ def _overlap_sentences(found: Overlap, listed: Exclusions) -> list[str]:
         lines.append(f"{len(found.pictures):,} pairs of pictures look alike.")
     lines.append(f"{len(listed.images):,} images should be left out of training ({listed.rule}).")
     return lines
-
-
-def _load(name: str, root: Path | None, split: str | None, *, partial: bool = False) -> RetrievalSet:
-    """A set of the table, a folder of class folders, or a caption file of the user's own."""
-    from landsift.data import find_dataset, load_captions, load_classes, load_dataset, locate_dataset
-
-    path = Path(name)
-    if path.is_dir():
-        return load_classes(path)
-    if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".json") and path.is_file():
-        return load_captions(root or path.parent, path, None if split == "all" else split)
-    row = find_dataset(name)
-    folder = _root_of(row, root)
-    splits = locate_dataset(name, folder).splits if not row.streamed else []
-    chosen = split or ("test" if "test" in splits or not splits else splits[-1])
-    return load_dataset(name, folder, chosen, partial=partial)
-
-
-def _root_of(row: Dataset, root: Path | None) -> Path:
-    """The folder given, or the one of LANDSIFT_DATA that carries the set's name."""
-    if root is not None:
-        return root
-    base = os.environ.get("LANDSIFT_DATA")
-    if base:
-        for name in (row.name, *row.aliases):
-            for candidate in (Path(base) / name, Path(base) / name.replace("-", "_")):
-                if candidate.is_dir():
-                    return candidate
-    raise UsageError(
-        f"Give the folder of {row.name} with --root, or set LANDSIFT_DATA to the folder that holds it"
-    )

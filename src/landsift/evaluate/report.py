@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from landsift.errors import DatasetError
+from landsift.evaluate.stress_tables import cost_facts, cost_table, robustness_facts, robustness_table
 from landsift.files import replace_file
 
 __all__ = ["RECALLS", "Report", "read_report"]
@@ -24,7 +25,7 @@ class Report:
     """One evaluation.
 
     Attributes:
-        task: ``retrieval``, ``zero-shot``, ``hashing`` or ``selo``.
+        task: ``retrieval``, ``zero-shot``, ``hashing``, ``selo``, ``robustness`` or ``cost``.
         model: Name, weights hash and training sets of the encoder.
         dataset: Name, split, sizes and fingerprint of what was scored.
         protocol: Every option that can change a number, by name.
@@ -72,13 +73,11 @@ class Report:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Headings and rows: the papers' table first, then the honest extras."""
-        tables = {"retrieval": _retrieval_table, "hashing": _code_table, "selo": _location_table}
-        return tables.get(self.task, _class_table)(self.scores)
+        return _TABLES.get(self.task, _class_table)(self.scores)
 
     def facts(self) -> list[str]:
         """Sentences below the table: sizes, ranks, ties, scenes, protocol, leakage."""
-        facts = {"retrieval": _retrieval_facts, "hashing": _code_facts, "selo": _location_facts}
-        lines = facts.get(self.task, _class_facts)(self)
+        lines = _FACTS.get(self.task, _class_facts)(self)
         chosen = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.protocol.items())
         return [
             *lines,
@@ -156,6 +155,9 @@ def _retrieval_facts(report: Report) -> list[str]:
     if scores.get("semantic"):
         parts = (f"{name} {value:.1f}" for name, value in scores["semantic"].items())
         lines.append(f"Beyond R@K: {', '.join(parts)}.")
+    if scores.get("consistency"):
+        parts = (f"{name} {value:.1f}" for name, value in scores["consistency"].items())
+        lines.append(f"Consistency, percent: {', '.join(parts)}.")
     return lines
 
 
@@ -244,6 +246,22 @@ def _location_facts(report: Report) -> list[str]:
         f"{report.dataset['cases']:,} cases; Ras is the better the lower, the others the higher.",
         "The last two rows are maps that say nothing; what they score is no skill.",
     ]
+
+
+_TABLES = {
+    "retrieval": _retrieval_table,
+    "hashing": _code_table,
+    "selo": _location_table,
+    "robustness": robustness_table,
+    "cost": cost_table,
+}
+_FACTS = {
+    "retrieval": _retrieval_facts,
+    "hashing": _code_facts,
+    "selo": _location_facts,
+    "robustness": robustness_facts,
+    "cost": cost_facts,
+}
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from landsift.captions import caption_groups, style_captions
 from landsift.data import fingerprint, leakage, read_images
 from landsift.errors import UsageError
+from landsift.evaluate.consistency import semantic_consistency
 from landsift.evaluate.report import Report
 from landsift.files import replace_file
 from landsift.metrics import (
@@ -35,15 +36,19 @@ from landsift.types import Encoder, EncoderCard, FloatArray, PairScorer, Retriev
 __all__ = [
     "describe_dataset",
     "describe_model",
+    "encode_pictures",
     "encode_set",
+    "encode_words",
     "evaluate",
     "evaluate_encoded",
     "evaluate_pairs",
+    "judge_pairs",
     "seen_before",
     "write_trec",
 ]
 
 _BATCH = 64
+_HELD = 512  # pictures at once in memory for methods that judge pairs
 
 
 def encode_set(
@@ -65,27 +70,51 @@ def encode_set(
         ``(N, dim)`` image rows and ``(M, dim)`` caption rows.
     """
     texts = style_captions(data.captions, caption_style)
-    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    distinct = list(row_of)
-    total, done = len(data.images) + len(distinct), 0
-    dim = encoder.card.dim
-    images, captions = (
-        np.empty((len(data.images), dim), np.float32),
-        np.empty((len(distinct), dim), np.float32),
-    )
-    stream = read_images(data.images)
+    total = len(data.images) + len(set(texts))
+    tell = progress or (lambda done, total: None)
+    images = encode_pictures(encoder, data.images, lambda done, _: tell(done, total))
+    return images, encode_words(encoder, texts, lambda done, _: tell(len(images) + done, total))
+
+
+def encode_pictures(
+    encoder: Encoder, sources: Sequence[Any], progress: Callable[[int, int], None] | None = None
+) -> FloatArray:
+    """Encode pictures, read as they are needed: ``(N, dim)`` rows.
+
+    Args:
+        encoder: Any dual encoder.
+        sources: As :func:`landsift.data.read_images` takes them.
+        progress: Called with how many are done, and how many there are.
+    """
+    rows, done = np.empty((len(sources), encoder.card.dim), np.float32), 0
+    stream = read_images(sources)
     while batch := list(islice(stream, _BATCH)):
-        images[done : done + len(batch)] = encoder.encode_images(batch)
+        rows[done : done + len(batch)] = encoder.encode_images(batch)
         done += len(batch)
         if progress:
-            progress(done, total)
+            progress(done, len(sources))
+    return rows
+
+
+def encode_words(
+    encoder: Encoder, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+) -> FloatArray:
+    """Encode texts, each distinct one once: ``(M, dim)`` rows.
+
+    Args:
+        encoder: Any dual encoder.
+        texts: As the encoder is to read them.
+        progress: Called with how many distinct ones are done, and how many there are.
+    """
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    distinct = list(row_of)
+    rows = np.empty((len(distinct), encoder.card.dim), np.float32)
     for start in range(0, len(distinct), _BATCH):
         part = distinct[start : start + _BATCH]
-        captions[start : start + len(part)] = encoder.encode_texts(part)
-        done += len(part)
+        rows[start : start + len(part)] = encoder.encode_texts(part)
         if progress:
-            progress(done, total)
-    return images, captions[[row_of[text] for text in texts]]
+            progress(start + len(part), len(distinct))
+    return rows[[row_of[text] for text in texts]]
 
 
 def evaluate(
@@ -143,7 +172,8 @@ def evaluate_encoded(
         data: The set.
         encoded: ``(N, dim)`` image and ``(M, dim)`` caption rows.
         caption_style: How the captions had been altered.
-        semantic: Also mAP@R, R-Precision and nDCG with CIDEr as graded relevance, which take longer.
+        semantic: Also mAP@R, R-Precision and nDCG with CIDEr as graded relevance, and what
+            :func:`~landsift.evaluate.consistency.semantic_consistency` gives, which take longer.
         rerank: Name of a re-ranker (``landsift.metrics.RERANKERS``), reported beside the plain scores.
         bank: Image and caption rows of untested queries for the re-ranker; None takes the test queries.
         bank_name: What to call the bank.
@@ -158,7 +188,9 @@ def evaluate_encoded(
         others = None if bank is None else (bank[0] @ captions.T, bank[1] @ images.T)
         scores["reranked"] = _reranked(images @ captions.T, data, rerank, others, bank_name)
     if semantic:
-        scores["semantic"] = _semantic(images @ captions.T, data)
+        matrix = _matrix(images, captions)
+        scores["semantic"] = _semantic(matrix, data)
+        scores["consistency"] = semantic_consistency(matrix, data, seed=seed)
     return _report(card, data, found, scores, caption_style, rerank or "none", resamples, seed, command)
 
 
@@ -195,30 +227,37 @@ def evaluate_pairs(
         raise UsageError(f"{data.name} has no captions; only encoders classify images, so give one of those")
     if rerank:
         find_reranker(rerank)  # before the long part
-    matrix = _judged(scorer, data, data, caption_style)
+    matrix = judge_pairs(scorer, data, data, caption_style)
     found = evaluate_scores(matrix, data, resamples=resamples, seed=seed)
     scores = _numbers(found)
     if rerank:
         others = None
         if bank is not None:
             others = (
-                _judged(scorer, bank, data, caption_style),
-                _judged(scorer, data, bank, caption_style).T,
+                judge_pairs(scorer, bank, data, caption_style),
+                judge_pairs(scorer, data, bank, caption_style).T,
             )
         bank_name = "" if bank is None else f"{bank.name}/{bank.split}"
         scores["reranked"] = _reranked(matrix, data, rerank, others, bank_name)
     if semantic:
         scores["semantic"] = _semantic(matrix, data)
+        scores["consistency"] = semantic_consistency(matrix, data, seed=seed)
     return _report(
         scorer.card, data, found, scores, caption_style, rerank or "none", resamples, seed, command
     )
 
 
-def _judged(scorer: PairScorer, pictures: RetrievalSet, words: RetrievalSet, style: str) -> FloatArray:
-    """``(N, M)`` scores of the images of one set with the captions of another, equal captions judged once."""
+def judge_pairs(scorer: PairScorer, pictures: RetrievalSet, words: RetrievalSet, style: str) -> FloatArray:
+    """``(N, M)`` scores of the images of one set with the captions of another, equal captions judged once.
+
+    A few hundred pictures are held at a time; captions are read anew for each such part.
+    """
     texts = style_captions(words.captions, style)
     column_of = {text: column for column, text in enumerate(dict.fromkeys(texts))}
-    judged = scorer.score(list(read_images(pictures.images)), list(column_of))
+    stream, parts = read_images(pictures.images), []
+    while held := list(islice(stream, _HELD)):
+        parts.append(scorer.score(held, list(column_of)))
+    judged = np.concatenate(parts) if parts else np.empty((0, len(column_of)), np.float32)
     return judged[:, [column_of[text] for text in texts]]
 
 
@@ -313,6 +352,11 @@ def _reranked(
         "bank": bank_name or None,
         "strict": found.as_dict(),
     }
+
+
+def _matrix(images: FloatArray, captions: FloatArray) -> FloatArray:
+    """``(N, M)`` inner products, equal for captions of equal rows."""
+    return np.concatenate([block.copy() for _, block in VectorScores(images, captions).blocks()])
 
 
 def _semantic(scores: FloatArray, data: RetrievalSet) -> dict[str, float]:
