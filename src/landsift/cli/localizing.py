@@ -33,7 +33,9 @@ def localize(
     scene: An[str, Argument(metavar="SCENE", help="A raster: a path or a URL.", show_default=False)],
     text: An[str, Argument(metavar="TEXT", help="What to look for, in words.", show_default=False)],
     unlike: An[list[str] | None, Option("--not", metavar="TEXT", help="Away from this; repeatable.")] = None,
-    engine: An[str, Option(metavar="windows|two-stage", help="How the scene is looked at.")] = "windows",
+    engine: An[
+        str, Option(metavar="windows|two-stage|dense", help="How the scene is looked at; dense is quickest.")
+    ] = "windows",
     scales: An[
         str | None, Option(metavar="256,512", help="Window sides in pixels; those of the paper otherwise.")
     ] = None,
@@ -74,12 +76,12 @@ def localize(
             cache=cache_folder() / "windows" if keep else None,
             progress=tell,
         )
-        limit = heat.threshold(least)
-        regions = heat.regions(limit)
-        _show(scene, text, regions, limit)
         if output is not None:
+            # First, for the regions are then found in the same pass over the scene.
             heat.save(output, text=text, encoder=encoder, engine=engine)
             say(f"Wrote {output}.")
+        limit = heat.threshold(least)
+        _show(scene, text, heat.regions(limit), limit)
         if polygons is not None:
             write_regions(polygons, heat, limit, text)
             say(f"Wrote {polygons}.")
@@ -94,10 +96,14 @@ def _whole(text: str | None, option: str, example: str) -> list[int] | None:
 
 
 def _heat(text: str) -> float:
+    from landsift.localize.maps import check_threshold
+
     try:
-        return float(text)
+        heat = float(text)
     except ValueError:
         raise UsageError(f"--threshold takes auto or a heat between 0 and 1, got {text!r}") from None
+    check_threshold(heat)
+    return heat
 
 
 def _show(scene: str, text: str, regions: Sequence[Region], limit: float) -> None:

@@ -63,7 +63,8 @@ def localize(
         text: What to look for.
         encoder: Any.
         unlike: What to turn away from.
-        engine: ``windows`` (SeLo) or ``two-stage`` (its later version, with fewer windows to encode).
+        engine: ``windows`` (SeLo), ``two-stage`` (its later version, with fewer windows to encode) or
+            ``dense`` (the cells of large crops, with a tenth of the encodes).
         sides: Of the windows, pixels; those of :data:`DEFAULT_SIDES` that fit when None.
         cache: Folder for the windows' vectors, so that the next question costs no encoding; None for none.
         progress: Called with how many windows are encoded, and how many there are.
@@ -71,6 +72,7 @@ def localize(
     Raises:
         UsageError: Nothing to look for, or windows that do not fit.
         SceneError: The file is damaged, or nothing in it can be seen.
+        EncoderError: ``dense``, of an encoder whose image tower shows no cells.
         MissingDependency: OpenCV is not installed.
     """
     query = ask(encoder, text, unlike, shuffled=engine == "two-stage")

@@ -2,7 +2,9 @@
 
 ``windows`` is SeLo (Yuan et al., "Learning to Evaluate Performance of Multimodal Semantic Localization", TGRS
 2022): all windows of all sizes. ``two-stage`` is the authors' later version: large windows first, then small
-ones around the best of them, with the question also asked in shuffled words. Knows vectors, no maps.
+ones around the best of them, with the question also asked in shuffled words. ``dense`` encodes a tenth as
+many crops, large ones, and asks every cell of the grid that the image tower lays over each; see
+:mod:`landsift.localize.dense`. Knows vectors, no maps.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 
 from landsift.errors import UsageError
 from landsift.gallery.query import compose
+from landsift.localize.dense import dense_evidence
 from landsift.localize.fusing import Evidence
 from landsift.localize.layouts import anchor_boxes, diagonal_grids, fitting_sides, plain_grid
 from landsift.localize.looking import Looker, box_of
@@ -21,10 +24,10 @@ from landsift.types import Encoder, FloatArray, Window
 
 __all__ = ["DEFAULT_SIDES", "ENGINES", "ask", "look"]
 
-ENGINES = ("windows", "two-stage")
-DEFAULT_SIDES = {"windows": (128, 256, 512), "two-stage": (128, 256, 512)}
+ENGINES = ("windows", "two-stage", "dense")
+DEFAULT_SIDES = {"windows": (128, 256, 512), "two-stage": (128, 256, 512), "dense": (512,)}
 """Window sides in pixels, those that did best where they were published; the largest of ``two-stage`` is its
-first look."""
+first look, and those of ``dense`` are its crops."""
 
 _KEPT_SHARE = 0.15  # of the first stage's windows
 _SHUFFLES = 4
@@ -80,6 +83,7 @@ def look(
     Raises:
         UsageError: No such engine, or windows that do not fit.
         SceneError: The file is damaged, or nothing in it can be seen.
+        EncoderError: ``dense``, of an encoder whose image tower shows no cells.
     """
     if engine not in ENGINES:
         raise UsageError(f"There is no engine {engine!r}; choose one of {', '.join(ENGINES)}")
@@ -91,6 +95,8 @@ def look(
     if engine == "windows":
         windows = diagonal_grids(profile.width, profile.height, fitting)
         return _scored(looker, query, windows, progress)
+    if engine == "dense":
+        return dense_evidence(looker, query, fitting, progress)
     return _two_stages(looker, query, fitting, progress)
 
 

@@ -1,9 +1,9 @@
 """From scored windows to a map, in strips of rows: any scene in the memory of a few of its rows.
 
-A pixel's value is the mean score of the windows over it (SeLo). Instead of adding to every pixel of every
-window, the scores are written at the windows' corners and summed up once over each strip (a two-dimensional
-difference array): ``O(windows + pixels)`` where the published program takes ``O(windows x window area)``.
-Knows windows and scores, no pixels of the scene.
+A pixel's value is the mean score of the windows over it (SeLo), weighted where some see it better. Instead
+of adding to every pixel of every window, the scores are written at the windows' corners and summed up once
+over each strip (a two-dimensional difference array): ``O(windows + pixels)`` where the published program
+takes ``O(windows x window area)``. Knows windows and scores, no pixels of the scene.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Evidence:
         boxes: ``(n, 4)`` int64 left, top, right, bottom in pixels, right and bottom excluded.
         scores: ``(n,)`` float32 inner products.
         elsewhere: Value of pixels under no window; NaN where nothing is known of them.
+        weights: ``(n,)`` int64, 1 or more: how much each window counts; all alike when None. Whole numbers,
+            so that their sums are exact and a pixel under no window is known for one.
     """
 
     width: int
@@ -36,18 +38,22 @@ class Evidence:
     boxes: NDArray[np.int64]
     scores: FloatArray
     elsewhere: float = np.nan
+    weights: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.scores), 4):
             raise ValueError(f"{len(self.scores)} scores need as many boxes; got {self.boxes.shape}")
+        if self.weights is not None and self.weights.shape != self.scores.shape:
+            raise ValueError(f"{len(self.scores)} scores need as many weights; got {self.weights.shape}")
 
 
 def fused(evidence: Evidence, top: int = 0, bottom: int | None = None) -> FloatArray:
     """Mean score of the windows over each pixel of the rows from ``top`` to ``bottom``: ``(rows, width)``."""
     bottom = evidence.height if bottom is None else bottom
-    boxes, scores = evidence.boxes, evidence.scores.astype(np.float64)
-    over = (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
-    boxes, scores = boxes[over], scores[over]
+    over = (evidence.boxes[:, 1] < bottom) & (evidence.boxes[:, 3] > top)
+    boxes, scores = evidence.boxes[over], evidence.scores[over].astype(np.float64)
+    weights = np.ones(len(scores), np.int64) if evidence.weights is None else evidence.weights[over]
+    scores *= weights
     rows = bottom - top
     total = np.zeros((rows + 1, evidence.width + 1))
     count = np.zeros((rows + 1, evidence.width + 1), np.int32)
@@ -59,7 +65,7 @@ def fused(evidence: Evidence, top: int = 0, bottom: int | None = None) -> FloatA
         (last, boxes[:, 2], 1),
     ):
         np.add.at(total, (row, col), sign * scores)
-        np.add.at(count, (row, col), sign)
+        np.add.at(count, (row, col), sign * weights)
     for array in (total, count):
         np.cumsum(array, axis=0, out=array)
         np.cumsum(array, axis=1, out=array)

@@ -38,7 +38,7 @@ def judge(
     Args:
         encoder: Any.
         cases: Of the set, such as :func:`~landsift.data.air_slt.load_air_slt` gives.
-        engine: ``windows`` or ``two-stage``.
+        engine: ``windows``, ``two-stage`` or ``dense``.
         sides: Of the windows, pixels; those of :data:`DEFAULT_SIDES` that fit when None.
         cache: Folder for the windows' vectors; None for none.
         progress: Called with how many cases are done, and how many there are.

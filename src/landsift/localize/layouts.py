@@ -9,10 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from landsift.errors import LandsiftWarning, UsageError
 from landsift.types import Window
 
-__all__ = ["anchor_boxes", "diagonal_grids", "fitting_sides", "plain_grid"]
+__all__ = ["anchor_boxes", "cell_boxes", "diagonal_grids", "fitting_sides", "overlapping_grid", "plain_grid"]
 
 _SMALLEST = 16
 
@@ -62,6 +65,28 @@ def diagonal_grids(width: int, height: int, sides: Sequence[int]) -> list[Window
 def plain_grid(width: int, height: int, side: int) -> list[Window]:
     """One grid without overlap: the first stage of SeLo v2."""
     return _grid(width, height, side, 0)
+
+
+def overlapping_grid(width: int, height: int, side: int) -> list[Window]:
+    """Windows that each share half with their neighbours; the last ones end at the right and lower edge."""
+    step = max(1, side // 2)
+    columns, rows = (
+        [min(place, length - side) for place in range(0, max(1, length - side + step), step)]
+        for length in (width, height)
+    )
+    return [Window(col, row, side, side) for row in rows for col in columns]
+
+
+def cell_boxes(window: Window, rows: int, columns: int) -> NDArray[np.int64]:
+    """The cells of a grid over a window: ``(rows * columns, 4)`` left, top, right, bottom, row by row.
+
+    Edges fall on whole pixels, those of neighbours on the same one, so that cells cover the window exactly.
+    """
+    across = window.col + np.rint(np.arange(columns + 1) * (window.width / columns)).astype(np.int64)
+    down = window.row + np.rint(np.arange(rows + 1) * (window.height / rows)).astype(np.int64)
+    left, top = np.meshgrid(across[:-1], down[:-1])
+    right, bottom = np.meshgrid(across[1:], down[1:])
+    return np.stack([left, top, right, bottom], axis=-1).reshape(-1, 4)
 
 
 def _grid(width: int, height: int, side: int, start: int) -> list[Window]:

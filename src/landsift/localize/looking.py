@@ -11,15 +11,16 @@ import json
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landsift.files import replace_file
 from landsift.scenes import Scene, stat_signature
-from landsift.types import Encoder, FloatArray, Window
+from landsift.types import Encoder, EncoderCard, FloatArray, Pixels, Window
 
-__all__ = ["Looker", "box_of"]
+__all__ = ["Looker", "PictureRows", "box_of"]
 
 _BATCH = 32
 _LEAST_VALID = 0.5  # as for tiles: a window with less to see has no vector
@@ -32,6 +33,19 @@ def box_of(window: Window) -> tuple[int, int, int, int]:
     return window.col, window.row, window.col + window.width, window.row + window.height
 
 
+class PictureRows(Protocol):
+    """The little that a looker needs of an encoder."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """Says how long a row is, and by its hash of the weights which rows are alike."""
+        ...
+
+    def encode_images(self, images: Sequence[Pixels]) -> FloatArray:
+        """``n`` images to ``n`` rows."""
+        ...
+
+
 class Looker:
     """Encodes windows of one scene, and remembers.
 
@@ -40,14 +54,18 @@ class Looker:
         encoder: Any.
         cache: Folder to keep vectors in between runs; None keeps them only in memory. Scenes that are not
             files of this machine are never kept.
+        rows: Makes other rows of windows than the encoder's vectors; None for these.
     """
 
-    def __init__(self, scene: Scene, encoder: Encoder, cache: Path | None = None) -> None:
-        self.scene, self.encoder = scene, encoder
+    def __init__(
+        self, scene: Scene, encoder: Encoder, cache: Path | None = None, rows: PictureRows | None = None
+    ) -> None:
+        self.scene, self.encoder, self.cache = scene, encoder, cache
+        self._rows: PictureRows = rows or encoder
         self._vectors: dict[tuple[int, int, int, int], NDArray[np.float16]] = {}
         # What lies elsewhere may change unseen, so it is not kept.
         keep = cache is not None and stat_signature(scene.source) is not None
-        self._file = cache / f"{_key(scene, encoder)}.npz" if cache is not None and keep else None
+        self._file = cache / f"{_key(scene, self._rows.card)}.npz" if cache is not None and keep else None
         self.encoded = 0
         """Windows encoded so far, not taken from the cache."""
         if self._file is not None and self._file.is_file():
@@ -89,9 +107,9 @@ class Looker:
             pictures = [self._read_window(window) for _, window in batch]
             enough = [picture for picture, valid in pictures if valid >= _LEAST_VALID]
             # Rounded as they are kept, so that the first answer is the second one.
-            rows = self.encoder.encode_images(enough).astype(np.float16) if enough else ()
+            rows = self._rows.encode_images(enough).astype(np.float16) if enough else ()
             found = iter(rows)
-            nothing = np.zeros(self.encoder.card.dim, np.float16)
+            nothing = np.zeros(self._rows.card.dim, np.float16)
             for (box, _), (_, valid) in zip(batch, pictures, strict=True):
                 self._vectors[box] = next(found) if valid >= _LEAST_VALID else nothing
             self.encoded += len(enough)
@@ -126,13 +144,13 @@ class Looker:
         replace_file(self._file, out.getvalue())
 
 
-def _key(scene: Scene, encoder: Encoder) -> str:
+def _key(scene: Scene, card: EncoderCard) -> str:
     """Equal for the same bytes, shown the same way to the same encoder."""
     facts = [
         scene.source.to_json(),
         stat_signature(scene.source),
         scene.profile.to_json(),
-        encoder.card.weights_sha256,
+        card.weights_sha256,
         _LARGEST_SIDE,
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -1,15 +1,15 @@
 """Where in a scene something is: a heat map, its hottest regions, a picture of both.
 
 The map follows SeLo (Yuan et al., TGRS 2022): fused windows, stretched to 0..1, noise smaller than a window
-removed by a median (``two-stage``: a Gaussian, as in the authors' later version). It is made in strips with
-as many rows of company as the filter reaches, which gives the pixels of a map made at once.
+removed by a median (``two-stage``: a Gaussian, as in the authors' later version; ``dense`` likewise). It is
+made in strips with as many rows of company as the filter reaches, which gives the pixels of a map made at
+once. Fusing is done twice, for the stretch must be known before, and smoothing once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from landsift.scenes import Scene, region_outlines, write_heat
 from landsift.scenes.heat import LEVELS, NOTHING
 from landsift.types import FloatArray, Window
 
-__all__ = ["HeatMap", "Region", "write_overlay", "write_regions"]
+__all__ = ["HeatMap", "Region", "check_threshold", "write_overlay", "write_regions"]
 
 _STRIP = 512
-SMOOTHING = {"windows": "median", "two-stage": "gaussian"}
+SMOOTHING = {"windows": "median", "two-stage": "gaussian", "dense": "gaussian"}
 """The filter of each engine."""
-PUBLISHED_FILTERS = {"windows": 251, "two-stage": 255}
+PUBLISHED_FILTERS = {"windows": 251, "two-stage": 255, "dense": 255}
 """Their sides in pixels, for comparing with published figures."""
 _LARGEST_FILTER = 251
 _REACH = 128  # rows that the largest filter reads beyond its own
@@ -84,7 +84,8 @@ class HeatMap:
         self._cv = need("cv2", extra="localize")
         self.scene, self.evidence, self._smoothing = scene, evidence, smoothing
         self._filter = filter_side or _fitting_filter(evidence)
-        self.low, self.high = _extremes(evidence)
+        self._overview: NDArray[np.uint8] | None = None
+        self.low, self.high, self._similarity = _summary(evidence, self.step)
 
     @property
     def step(self) -> int:
@@ -92,7 +93,19 @@ class HeatMap:
         return max(1, -(-max(self.evidence.width, self.evidence.height) // _OVERVIEW_SIDE))
 
     def strips(self, rows: int = _STRIP) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """First row and ``(rows, width)`` samples of each strip: heat times 254; 255 where none is known."""
+        """First row and ``(rows, width)`` samples of each strip: heat times 254; 255 where none is known.
+
+        Who takes all of them has made the overview too: a map is smoothed once if it is saved first.
+        """
+        thinned = []
+        for top, samples in self._made(rows):
+            if self._overview is None:
+                thinned.append(_thinned(top, samples, self.step))
+            yield top, samples
+        if self._overview is None:
+            self._overview = np.concatenate(thinned)
+
+    def _made(self, rows: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for top, above, mean in fused_strips(self.evidence, rows, _REACH):
             unknown = np.isnan(mean)
             span = self.high - self.low
@@ -110,16 +123,19 @@ class HeatMap:
             blurred = self._cv.GaussianBlur(heat, (self._filter, self._filter), 0)
         return blurred
 
-    @cached_property
+    @property
     def overview(self) -> NDArray[np.uint8]:
         """Every ``step``-th sample of the map."""
-        return _thinned(self.strips(_STRIP), self.step)
+        if self._overview is None:
+            for _ in self.strips():
+                pass
+        assert self._overview is not None
+        return self._overview
 
-    @cached_property
+    @property
     def similarity(self) -> FloatArray:
         """Mean score of the windows over every ``step``-th pixel, before stretching and smoothing."""
-        strips = ((top, strip) for top, _, strip in fused_strips(self.evidence, _STRIP))
-        return _thinned(strips, self.step)
+        return self._similarity
 
     def threshold(self, given: float | None = None) -> float:
         """Heat from which a pixel belongs to a region: the given one, else Otsu's (1979) of the overview.
@@ -128,8 +144,7 @@ class HeatMap:
             UsageError: It does not lie between 0 and 1.
         """
         if given is not None:
-            if not 0 < given <= 1:
-                raise UsageError(f"The threshold is a heat above 0 and at most 1, or auto; got {given}")
+            check_threshold(given)
             return given
         known = self.overview[self.overview != NOTHING]
         level, _ = self._cv.threshold(known.reshape(1, -1), 0, 255, self._cv.THRESH_OTSU)
@@ -166,24 +181,38 @@ class HeatMap:
         return Region(label, score, heat / LEVELS, pixels, area, Window(left, top, width, height))
 
     def save(self, path: Path, **tags: str) -> None:
-        """Write the map as a Cloud-Optimized GeoTIFF; see :func:`~landsift.scenes.write_heat`."""
+        """Write the map as a Cloud-Optimized GeoTIFF; see :func:`~landsift.scenes.write_heat`.
+
+        Before anything else is asked of the map, it costs no second pass over it.
+        """
         facts = {"low": f"{self.low:.6f}", "high": f"{self.high:.6f}"}
         write_heat(path, self.scene.profile, self.strips(), **tags, **facts)
 
 
-def _thinned(strips: Iterable[tuple[int, NDArray[Any]]], step: int) -> NDArray[Any]:
-    """Every ``step``-th row and column of what the strips, each with its first row, are parts of."""
-    return np.concatenate([strip[-top % step :: step, ::step] for top, strip in strips])
+def check_threshold(heat: float) -> None:
+    """Refuse a threshold that is no heat.
+
+    Raises:
+        UsageError: It does not lie between 0 and 1.
+    """
+    if not 0 < heat <= 1:
+        raise UsageError(f"The threshold is a heat above 0 and at most 1, or auto; got {heat}")
 
 
-def _extremes(evidence: Evidence) -> tuple[float, float]:
-    """Lowest and highest value of the map."""
-    low, high = np.inf, -np.inf
-    for _, _, mean in fused_strips(evidence, _STRIP):
+def _thinned(top: int, strip: NDArray[Any], step: int) -> NDArray[Any]:
+    """What a strip that begins at row ``top`` holds of every ``step``-th row and column of the whole."""
+    return strip[-top % step :: step, ::step].copy()
+
+
+def _summary(evidence: Evidence, step: int) -> tuple[float, float, FloatArray]:
+    """Lowest and highest value of the map, and every ``step``-th value of it: one pass over the scene."""
+    low, high, thinned = np.inf, -np.inf, []
+    for top, _, mean in fused_strips(evidence, _STRIP):
         known = mean[~np.isnan(mean)]
         if len(known):
             low, high = min(low, float(known.min())), max(high, float(known.max()))
-    return low, high
+        thinned.append(_thinned(top, mean, step))
+    return low, high, np.concatenate(thinned)
 
 
 def _fitting_filter(evidence: Evidence) -> int:
