@@ -1,17 +1,23 @@
 """Images and texts a second of ViT-B/32 with random weights: ours, exported and transformers', turn by turn.
 
-``python -m benchmarks.encoders [--rounds 5]`` writes ``results/encoders.json``. Arms are timed one after the
-other in each round, so that whatever else the machine does meets all of them alike; its load is written down.
+``python -m benchmarks encoders`` writes ``results/encoders.json``; ``python -m benchmarks.encoders --rounds 5
+--folder DIR`` keeps the exported graphs in a folder. In each round every contender has its turn, in an order
+that moves on by one, so that whatever else the machine does meets all alike; what is told are ratios within
+a round, and processor seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +25,23 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.record import save
-from landsift.errors import LandsiftError, MissingDependency
+from benchmarks.record import PEAK_MEMORY, save
+from landsift import load_encoder
+from landsift.encoders.runtimes import RUNTIMES
+from landsift.errors import MissingDependency
+from landsift.export import export_encoder
 from landsift.models.checkpoint import write_matcher
 from landsift.models.clip.matcher import ClipMatcher
 from landsift.models.encoder import TorchEncoder
 from landsift.models.registry import MatcherSource, build_matcher
-from landsift.types import EncoderCard
+from landsift.threads import available_threads
+from landsift.toml import toml_text
+from landsift.types import Encoder, EncoderCard, FloatArray
 
-BATCH, SIDE, SEED = 16, 224, 0
-WORDS = [
-    "a",
+BATCH, SIDE, SEED, ROUNDS = 8, 224, 0, 6
+WORDS = (
     "satellite",
     "photo",
-    "of",
     "many",
     "storage",
     "tanks",
@@ -43,26 +52,79 @@ WORDS = [
     "near",
     "the",
     "river",
-]
+)
 OPTIONS = {"architecture": "vit-b-32", "activation": "quickgelu"}
-Arm = tuple[Callable[[], object], Callable[[], object]]
+BASE = "transformers, float32, a batch"
+SLOWEST = 4.0
+"""A contender this many times slower than the base is measured once and no more."""
+
+_OPEN_CLIP = (
+    (r"^text\.projection\.weight$", "text_projection"),
+    (r"^text\.words", "token_embedding"),
+    (r"^text\.positions", "positional_embedding"),
+    (r"^text\.norm_after", "ln_final"),
+    (r"^text\.layers", "transformer.resblocks"),
+    (r"^image\.projection\.weight$", "visual.proj"),
+    (r"^image\.patches", "visual.conv1"),
+    (r"^image\.class_token", "visual.class_embedding"),
+    (r"^image\.positions", "visual.positional_embedding"),
+    (r"^image\.norm_before", "visual.ln_pre"),
+    (r"^image\.norm_after", "visual.ln_post"),
+    (r"^image\.layers", "visual.transformer.resblocks"),
+    (r"\.query_key_value\.", ".attn.in_proj_"),
+    (r"\.attended\.", ".attn.out_proj."),
+    (r"\.norm(\d)\.", r".ln_\1."),
+    (r"\.widen\.", ".mlp.c_fc."),
+    (r"\.narrow\.", ".mlp.c_proj."),
+    (r"^log_scale$", "logit_scale"),
+)
+
+LOADING = """
+import json, sys, time
+import torch
+import landsift.models.clip.opening
+from landsift import load_encoder
+def anonymous():
+    return int(open("/proc/self/status").read().split("RssAnon:")[1].split()[0]) / 1024
+before, own, began, spent = peak_mb(), anonymous(), time.perf_counter(), time.process_time()
+encoder = load_encoder("remoteclip-vit-b-32@" + sys.argv[1])
+found = {"wall_s": time.perf_counter() - began, "processor_s": time.process_time() - spent}
+found |= {"own_mb": anonymous() - own, "peak_over_before_mb": peak_mb() - before}
+print(json.dumps({name: round(value, 3) for name, value in found.items()}))
+"""
 
 
-def run(rounds: int = 5) -> None:
+@dataclass(frozen=True)
+class Contender:
+    """Something that encodes.
+
+    Attributes:
+        images: Encodes the pictures.
+        texts: Encodes the texts.
+    """
+
+    images: Callable[[], FloatArray]
+    texts: Callable[[], FloatArray]
+
+
+def run(rounds: int = ROUNDS, folder: str | None = None) -> None:
     """Measure and save."""
+    torch.set_num_threads(available_threads())
     rng = np.random.default_rng(SEED)
     pictures = [rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(BATCH)]
     texts = [" ".join(rng.permutation(WORDS)[: 5 + number % 8]) for number in range(BATCH)]
     torch.manual_seed(SEED)
     matcher = build_matcher("clip", OPTIONS, MatcherSource()).eval()
     assert isinstance(matcher, ClipMatcher)
-    with tempfile.TemporaryDirectory(prefix="landsift-bench-") as folder:
-        arms = _arms(matcher, pictures, texts, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="landsift-bench-") as fresh:
+        place = Path(folder or fresh)
+        found = _contenders(matcher, pictures, texts, place)
         before = os.getloadavg()
         figures = {
-            "images_per_second": _rates({name: arm[0] for name, arm in arms.items()}, rounds),
-            "texts_per_second": _rates({name: arm[1] for name, arm in arms.items()}, rounds),
-            "loading": _loading(matcher, Path(folder)),
+            "images": _race({name: one.images for name, one in found.items()}, rounds),
+            "texts": _race({name: one.texts for name, one in found.items()}, rounds),
+            "loading": _loading(matcher, place),
+            "base": BASE,
             "batch": BATCH,
             "rounds": rounds,
             "threads": torch.get_num_threads(),
@@ -72,129 +134,159 @@ def run(rounds: int = 5) -> None:
     print(f"Wrote {save('encoders', figures, seed=SEED)}.")
 
 
-def _arms(
+# -- who takes part ------------------------------------------------------------------------------------------
+
+
+def _contenders(
     matcher: ClipMatcher, pictures: Sequence[np.ndarray], texts: Sequence[str], folder: Path
-) -> dict[str, Arm]:
-    """By name, what encodes the pictures and what encodes the texts."""
-    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    half = build_matcher("clip", OPTIONS, MatcherSource()).eval().bfloat16()
+) -> dict[str, Contender]:
+    found = _transformers(matcher, pictures, texts)
     card = EncoderCard("bench", matcher.dim, "0", SIDE, matcher.context_length, "none")
-    encoder = TorchEncoder(card, matcher=matcher)
-    found: dict[str, Arm] = {
-        "ours, one by one": (lambda: encoder.encode_images(pictures), lambda: encoder.encode_texts(texts)),
-        "ours, a batch": _torch_arm(matcher, pixels, texts),
-        "ours, a batch, bfloat16": _torch_arm(half, pixels, texts),
-    }
-    found |= _transformers(pixels, matcher, texts)
+    half = build_matcher("clip", OPTIONS, MatcherSource()).eval()
+    half.load_state_dict(matcher.state_dict())
+    for name, model in (("float32", matcher), ("bfloat16", half.bfloat16())):
+        found[f"torch, {name}"] = _encoding(TorchEncoder(card, matcher=model), pictures, texts)
     for storage in ("float32", "int8"):
-        found |= _exported(matcher, storage, pictures, texts, folder)
+        for runtime in RUNTIMES:
+            title = f"{'ONNX Runtime' if runtime == RUNTIMES[0] else 'OpenVINO'}, {storage}"
+            try:
+                encoder = load_encoder(_graphs(matcher, storage, runtime, folder), runtime=runtime)
+            except MissingDependency as error:
+                print(f"{title}: {error}", file=sys.stderr)
+                continue
+            found[title] = _encoding(encoder, pictures, texts)
     return found
 
 
-def _torch_arm(matcher: Any, pixels: torch.Tensor, texts: Sequence[str]) -> Arm:
-    @torch.inference_mode()
-    def images() -> object:
-        return matcher.image_features(pixels).pooled
-
-    @torch.inference_mode()
-    def words() -> object:
-        return matcher.text_features(matcher.prepare(texts)).pooled
-
-    return images, words
+def _encoding(encoder: Encoder, pictures: Sequence[np.ndarray], texts: Sequence[str]) -> Contender:
+    return Contender(lambda: encoder.encode_images(pictures), lambda: encoder.encode_texts(texts))
 
 
-def _transformers(pixels: torch.Tensor, matcher: ClipMatcher, texts: Sequence[str]) -> dict[str, Arm]:
-    """The same sizes by transformers; nothing where it is not installed."""
+def _transformers(
+    matcher: ClipMatcher, pictures: Sequence[np.ndarray], texts: Sequence[str]
+) -> dict[str, Contender]:
+    """The same sizes by transformers, its pixels scaled beforehand; nothing where it is not installed."""
     try:
         from transformers import CLIPConfig, CLIPModel
-    except ImportError:
+    except ImportError as error:
+        print(f"transformers: {error}", file=sys.stderr)
         return {}
     model = CLIPModel(CLIPConfig()).eval()
+    pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
     scaled = (pixels / 255 - matcher.mean) / matcher.std
 
     @torch.inference_mode()
-    def images() -> object:
-        return model.get_image_features(pixel_values=scaled)
+    def images() -> FloatArray:
+        return _rows(model.get_image_features(pixel_values=scaled))
 
     @torch.inference_mode()
-    def words() -> object:
+    def words() -> FloatArray:
         prepared = matcher.prepare(texts)
-        return model.get_text_features(input_ids=prepared.tokens, attention_mask=prepared.mask.long())
+        return _rows(model.get_text_features(input_ids=prepared.tokens, attention_mask=prepared.mask.long()))
 
-    return {"transformers, a batch": (images, words)}
+    return {BASE: Contender(images, words)}
 
 
-def _exported(
-    matcher: ClipMatcher, storage: Any, pictures: Sequence[np.ndarray], texts: Sequence[str], folder: Path
-) -> dict[str, Arm]:
-    """Through ONNX Runtime; nothing where the export's packages are not installed."""
-    from landsift import load_encoder
-    from landsift.export import export_encoder
-    from landsift.toml import toml_text
+def _rows(output: Any) -> FloatArray:
+    found: FloatArray = getattr(output, "pooler_output", output).numpy()
+    return found
 
+
+def _graphs(matcher: ClipMatcher, storage: Any, runtime: str, folder: Path) -> Path:
+    """The exported encoder; made if it is not there yet."""
     source = folder / "source"
-    try:
-        if not source.exists():
-            source.mkdir()
-            card = {
-                "name": "bench",
-                "backend": "torch",
-                "dim": matcher.dim,
-                "input_size": SIDE,
-                "context_length": matcher.context_length,
-                "licence": "none",
-                "weights_sha256": "0",
-                "files": write_matcher(source, matcher, "clip", OPTIONS),
-            }
-            (source / "card.toml").write_text(toml_text(card), encoding="utf-8")
-        encoder = load_encoder(export_encoder(source, folder / storage, storage).folder)
-    except MissingDependency as error:
-        print(error, file=sys.stderr)
-        return {}
-    except LandsiftError as error:
-        print(f"{storage}: {error}", file=sys.stderr)
-        return {}
-    arm = (lambda: encoder.encode_images(pictures), lambda: encoder.encode_texts(texts))
-    return {f"ONNX Runtime, {storage}": arm}
+    if not source.exists():
+        source.mkdir()
+        card = {
+            "name": "bench",
+            "backend": "torch",
+            "dim": matcher.dim,
+            "input_size": SIDE,
+            "context_length": matcher.context_length,
+            "licence": "none",
+            "weights_sha256": "0",
+            "files": write_matcher(source, matcher, "clip", OPTIONS),
+        }
+        (source / "card.toml").write_text(toml_text(card), encoding="utf-8")
+    made = folder / storage
+    if not made.exists():
+        export_encoder(source, made, storage)
+    return made
 
 
-def _rates(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Items a second of each, the median over the rounds, in which every one has its turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+# -- the race ------------------------------------------------------------------------------------------------
+
+
+def _race(calls: Mapping[str, Callable[[], FloatArray]], rounds: int) -> dict[str, dict[str, Any]]:
+    """Turn by turn; the first round warms up, and the second shows who is too slow to wait for."""
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    processor: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
     for number in range(rounds + 1):
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call()
-            if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-    return {name: round(BATCH / float(np.median(values)), 2) for name, values in seconds.items()}
-
-
-def _loading(matcher: ClipMatcher, folder: Path) -> dict[str, float]:
-    """Seconds, and megabytes of memory of its own, that loading safetensors of this size takes."""
-    from landsift.models.clip.files import read_content
-    from landsift.models.clip.model import build_empty
-
-    path = folder / "weights.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in matcher.model.state_dict().items()}, path)
-    before, began, spent = _own_megabytes(), time.perf_counter(), time.process_time()
-    model = build_empty(matcher.model.architecture, "quickgelu")
-    model.load_state_dict(dict(read_content(path)), assign=True)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            began, spent = time.perf_counter(), time.process_time()
+            calls[name]()
+            wall[name].append(time.perf_counter() - began)
+            processor[name].append(time.process_time() - spent)
+        if number == 1:
+            names = [name for name in names if processor[name][1] < SLOWEST * processor[BASE][1]]
+    whole = calls["torch, float32"]()
     return {
-        "wall_s": round(time.perf_counter() - began, 3),
-        "processor_s": round(time.process_time() - spent, 3),
-        "own_mb": round(_own_megabytes() - before, 1),
-        "file_mb": round(path.stat().st_size / 2**20, 1),
+        name: _figures(wall[name], processor[name], wall[BASE], processor[BASE])
+        | {"least_cosine": None if name == BASE else _cosine(whole, calls[name]())}
+        for name in calls
     }
 
 
-def _own_megabytes() -> float:
-    """Memory of this process that no file backs."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+def _figures(
+    wall: list[float], processor: list[float], base_wall: list[float], base_processor: list[float]
+) -> dict[str, Any]:
+    """Medians, and quartiles of what a round gives beside the base of the same round."""
+    some = slice(1, None)
+    ratios = np.array(base_wall[: len(wall)][some]) / wall[some]
+    by_processor = np.array(base_processor[: len(wall)][some]) / processor[some]
+    return {
+        "per_second": round(BATCH / float(np.median(wall[some])), 2),
+        "ratio": [round(float(value), 2) for value in np.quantile(ratios, (0.25, 0.5, 0.75))],
+        "processor_ms": round(1000 * float(np.median(processor[some])) / BATCH, 1),
+        "processor_ratio": [round(float(value), 2) for value in np.quantile(by_processor, (0.25, 0.5, 0.75))],
+        "turns": len(wall[some]),
+    }
+
+
+def _cosine(one: FloatArray, other: FloatArray) -> float:
+    return round(float((one * other).sum(axis=1).min()), 6)
+
+
+def _loading(matcher: ClipMatcher, folder: Path) -> dict[str, Any]:
+    """What ``load_encoder`` takes for a safetensors file, its hash and all, in a process of its own."""
+    path = folder / "weights.safetensors"
+    state = matcher.model.state_dict()
+    turned = {
+        name: state[name].T.contiguous() for name in ("image.projection.weight", "text.projection.weight")
+    }
+    save_file({_as_published(name): tensor.contiguous() for name, tensor in (state | turned).items()}, path)
+    command = [sys.executable, "-c", PEAK_MEMORY + LOADING, str(path)]
+    runs = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    middle: dict[str, Any] = sorted(runs, key=lambda one: one["wall_s"])[len(runs) // 2]
+    size = round(path.stat().st_size / 2**20, 1)
+    path.unlink()
+    return middle | {"file_mb": size}
+
+
+def _as_published(name: str) -> str:
+    """What open_clip calls a weight."""
+    for own, theirs in _OPEN_CLIP:
+        name = re.sub(own, theirs, name)
+    return name
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.encoders", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    run(parser.parse_args().rounds)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--folder", default=None, help="keep exported graphs here")
+    given = parser.parse_args()
+    run(given.rounds, given.folder)

@@ -23,6 +23,7 @@ from landsift.encoders.cards import (
     read_card,
     verify_weights,
 )
+from landsift.encoders.shards import is_index
 from landsift.errors import EncoderError, UsageError, need
 from landsift.types import Encoder, EncoderCard, PairScorer
 
@@ -39,13 +40,20 @@ __all__ = [
 DEFAULT_ENCODER = "landsift-lite"
 
 _BACKENDS: Mapping[str, tuple[str, str]] = {
-    "onnx": ("landsift.encoders.onnx", "OnnxEncoder"),
+    "onnx": ("landsift.encoders.exported", "open_exported"),
     "torch": ("landsift.models.encoder", "TorchEncoder"),
     "clip": ("landsift.models.clip.opening", "open_clip_encoder"),
 }
 """What a card's ``backend`` means: module, and the class or function that takes the card."""
 _OPTIONAL = {"torch": "torch", "clip": "torch"}
 """Back ends whose package an extra brings."""
+_OPTIONS = {"onnx": ("runtime", "precision"), "torch": (), "clip": ("weights", "precision")}
+"""What may be said of how each back end runs."""
+_TAKES_NONE = {
+    "onnx": "has its own files and takes no {}; leave it out.",
+    "torch": "has its own files, is run by torch, and takes no {}; leave it out, or export it first.",
+    "clip": "is run by torch and takes no {}; leave it out, or export it first and load what that wrote.",
+}
 _BEST = "best"
 """Where a training run keeps its best checkpoint."""
 _HUB, _AT = "hf-hub:", "@"
@@ -64,6 +72,7 @@ def load_encoder(
     threads: int | None = None,
     weights: str | os.PathLike[str] | None = None,
     precision: str | None = None,
+    runtime: str | None = None,
 ) -> Encoder:
     """Load an encoder by its exact name, or from where it lies.
 
@@ -76,7 +85,9 @@ def load_encoder(
         threads: How many images or texts are encoded side by side; the CPUs this process may use when None.
         weights: Of the CLIP family: a file, a folder or an ``hf-hub:`` name to take the weights from, in
             place of where the card says they are published.
-        precision: Of the CLIP family: ``float32`` (what None means) or ``bfloat16``.
+        precision: Of the CLIP family, and of OpenVINO: ``float32`` (what None means) or ``bfloat16``.
+        runtime: Of encoders that are ONNX graphs: ``onnxruntime`` or ``openvino``; when None, what the
+            environment variable ``LANDSIFT_RUNTIME`` names, and else ``onnxruntime``.
 
     Returns:
         The encoder. Its towers are read when they are first used, or mapped from their file.
@@ -89,12 +100,15 @@ def load_encoder(
     """
     card = card_of(name_or_path)
     backend = backend_of(card)
-    own = {"weights": None if weights is None else os.fspath(weights), "precision": precision}
-    options = {name: value for name, value in own.items() if value is not None}
-    if options and backend != "clip":
-        raise UsageError(
-            f"{card.name} has its own files and takes no {' and no '.join(options)}; leave it out."
-        )
+    asked = {
+        "weights": None if weights is None else os.fspath(weights),
+        "precision": precision,
+        "runtime": runtime,
+    }
+    options = {name: value for name, value in asked.items() if value is not None}
+    odd = [name for name in options if name not in _OPTIONS[backend]]
+    if odd:
+        raise UsageError(f"{card.name} {_TAKES_NONE[backend].format(' and no '.join(odd))}")
     if backend in _OPTIONAL:
         need(_OPTIONAL[backend], extra=_OPTIONAL[backend])
     module, name = _BACKENDS[backend]
@@ -154,7 +168,7 @@ def card_of(name_or_path: str | os.PathLike[str]) -> EncoderCard:
 
 def _card_in(folder: Path, text: str) -> EncoderCard:
     """The card in a folder, or a bare one for weights whose configuration lies beside them."""
-    if folder.is_file() and folder.suffix in _WEIGHTS:
+    if folder.is_file() and (folder.suffix in _WEIGHTS or is_index(folder)):
         return _bare_card(folder.stem, text)
     if not folder.is_dir():
         raise EncoderError(_unknown(text, list(builtin_names())))

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from landsift.encoders.shards import is_index, shards_of
 from landsift.errors import EncoderError
 from landsift.types import EncoderCard
 
@@ -30,6 +31,7 @@ __all__ = [
     "read_card",
     "sha256_of",
     "verify_weights",
+    "weights_sha256",
 ]
 
 CARD_NAME = "card.toml"
@@ -181,14 +183,14 @@ def verify_weights(card: EncoderCard) -> None:
 
 
 def _verify_source(card: EncoderCard) -> None:
-    """Hash the one file that an encoder of the CLIP family was loaded from."""
+    """Hash what an encoder of the CLIP family was loaded from."""
     path = card.extra.get("weights_file")
     if path is None:
         raise EncoderError(
             f"The weights of {card.name} have not been loaded; load it, and verify the card of what was "
             f"loaded."
         )
-    if sha256_of(path) != card.weights_sha256:
+    if weights_sha256(Path(path)) != card.weights_sha256:
         raise EncoderError(f"{path} is not the file that {card.name} was loaded from; download it again.")
 
 
@@ -196,6 +198,13 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a file of weights; of an index and the files it names, their combined hash."""
+    if not is_index(path):
+        return sha256_of(path)
+    return combined_hash({file.name: sha256_of(file) for file in (path, *shards_of(path))})
 
 
 def combined_hash(hashes: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landsift.encoders.cards import sha256_of
+from landsift.encoders.cards import sha256_of, weights_sha256
+from landsift.encoders.shards import is_index, shards_of
 from landsift.errors import EncoderError, need
 
 __all__ = ["HUB", "Source", "fetch", "hash_of", "source_of", "weights_in"]
@@ -24,8 +25,10 @@ _WEIGHT_NAMES = (
     "model.safetensors",
     "open_clip_pytorch_model.bin",
     "pytorch_model.bin",
+    "model.safetensors.index.json",
+    "open_clip_model.safetensors.index.json",
 )
-"""Where weights lie in a repository, the first that is there."""
+"""Where weights lie in a repository, the first that is there; the last are of weights in several files."""
 _WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 _COMPANIONS = (
     "open_clip_config.json",
@@ -85,6 +88,8 @@ def fetch(source: Source, name: str) -> Path:
     names = source.files or _WEIGHT_NAMES
     found = _cached(hub, source, names) or _downloaded(hub, source, names, name)
     _fetch_companions(hub, source, found)
+    if is_index(found):
+        _fetch_shards(hub, source, found, name)
     if source.sha256 and hash_of(found) != source.sha256:
         raise EncoderError(
             f"{found} is not the file that the card of {name} names (its SHA-256 differs); "
@@ -94,7 +99,10 @@ def fetch(source: Source, name: str) -> Path:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file of weights; in the hub's cache its name tells it, so that nothing is read."""
+    """SHA-256 of a file of weights, or of an index with its files; in the hub's cache the name of a file
+    tells it, so that nothing is read."""
+    if is_index(path):
+        return weights_sha256(path)
     blob = path.resolve()
     known = blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name)
     return blob.name if known else sha256_of(path)
@@ -166,6 +174,13 @@ def _unreachable(source: Source, name: str) -> str:
         f"cannot be reached or HF_HUB_OFFLINE is set; connect once, or copy the file here and load it as "
         f"{name}@FILE"
     )
+
+
+def _fetch_shards(hub: Any, source: Source, index: Path, name: str) -> None:
+    """The files that an index names, into the folder where it lies."""
+    for shard in shards_of(index):
+        if not shard.is_file():
+            _downloaded(hub, source, (shard.name,), name)
 
 
 def _fetch_companions(hub: Any, source: Source, weights: Path) -> None:

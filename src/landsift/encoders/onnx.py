@@ -1,4 +1,4 @@
-"""Running a dual encoder with ONNX Runtime: pixels and texts in, unit rows out.
+"""Running a dual encoder of ONNX graphs: pixels and texts in, unit rows out.
 
 Every image and every text is a run of its own, on one core, and several runs go side by side. On a CPU that
 is as quick as batches, and it makes a row independent, to the last bit, of what else is in the call. Knows
@@ -15,12 +15,13 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from landsift.encoders.cards import IMAGE_FILE, TEXT_FILE, TOKENIZER_FILE, check_sizes, folder_of
+from landsift.encoders.cleaning import cleaned
 from landsift.encoders.pixels import check_pixels, fit_square
+from landsift.encoders.runtimes import Graph, chosen_runtime, open_graph
 from landsift.errors import EncoderError, LandsiftWarning, UsageError
 from landsift.threads import available_threads, check_threads
 from landsift.types import EncoderCard, FloatArray, Pixels
@@ -28,7 +29,6 @@ from landsift.types import EncoderCard, FloatArray, Pixels
 __all__ = ["OnnxEncoder"]
 
 _Item = TypeVar("_Item")
-_SEVERE = 3
 _UNKNOWN = "[UNK]"
 _SHOWN = 60
 
@@ -41,19 +41,32 @@ class OnnxEncoder:
     Args:
         card: Read from disk, so that it knows its folder.
         threads: How many images or texts are encoded side by side; the CPUs this process may use when None.
+        runtime: What runs the graphs: of :data:`landsift.encoders.runtimes.RUNTIMES`; what the environment
+            names when None, which is ONNX Runtime unless it says otherwise.
+        precision: As for :func:`landsift.encoders.runtimes.open_graph`.
 
     Raises:
         EncoderError: A file is absent or has another size than the card says.
-        UsageError: ``threads`` is below 1.
+        UsageError: ``threads`` is below 1, or there is no such runtime or precision.
+        MissingDependency: The runtime is not installed.
     """
 
-    def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        card: EncoderCard,
+        *,
+        threads: int | None = None,
+        runtime: str | None = None,
+        precision: str | None = None,
+    ) -> None:
         check_threads(threads)
         check_sizes(card)
         self._card = card
         self._threads = threads or available_threads()
-        self._image_session = _Once(lambda: _session(folder_of(card) / IMAGE_FILE))
-        self._text_session = _Once(lambda: _session(folder_of(card) / TEXT_FILE))
+        self._runtime = chosen_runtime(runtime, precision)
+        self._precision = precision
+        self._image_graph = _Once(lambda: self._opened(IMAGE_FILE))
+        self._text_graph = _Once(lambda: self._opened(TEXT_FILE))
         self._tokenizer = _Once(lambda: _tokenizer(folder_of(card) / TOKENIZER_FILE, card.context_length))
 
     @property
@@ -65,6 +78,11 @@ class OnnxEncoder:
     def threads(self) -> int:
         """How many images or texts are encoded side by side."""
         return self._threads
+
+    @property
+    def runtime(self) -> str:
+        """What runs its graphs."""
+        return self._runtime
 
     def encode_images(self, images: Sequence[Pixels]) -> FloatArray:
         """Encode ``n`` images of any sizes, each ``(H, W, 3)`` uint8, into ``(n, dim)`` float32 unit rows.
@@ -88,6 +106,8 @@ class OnnxEncoder:
             EncoderError: The text tower or the tokenizer cannot be loaded or run.
         """
         _check_texts(texts)
+        cleaning = self._card.extra.get("cleaning", "")
+        texts = [cleaned(text, cleaning) for text in texts]
         different = list(dict.fromkeys(texts))
         encodings = self._tokenizer.get().encode_batch(different)
         _check_tokens(dict(zip(different, encodings, strict=True)), texts, self._card)
@@ -97,10 +117,14 @@ class OnnxEncoder:
 
     def _encode_image(self, pixels: Pixels) -> NDArray[Any]:
         square = fit_square(pixels, self._card.input_size, self._card.extra.get("fit", "squash"))
-        return _run(self._image_session.get(), "pixels", square[None])
+        return self._image_graph.get().run("pixels", square[None])
 
     def _encode_tokens(self, tokens: NDArray[np.int64]) -> NDArray[Any]:
-        return _run(self._text_session.get(), "tokens", tokens)
+        return self._text_graph.get().run("tokens", tokens)
+
+    def _opened(self, file: str) -> Graph:
+        path = folder_of(self._card) / file
+        return open_graph(path, self._runtime, threads=self._threads, precision=self._precision)
 
     def _rows(self, encode: Callable[[_Item], NDArray[Any]], items: Sequence[_Item]) -> FloatArray:
         """One row for each item, several side by side, in order: ``(n, dim)`` float32."""
@@ -129,19 +153,6 @@ class _Once:
         return self._value
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _SEVERE
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors share no base class
-        raise EncoderError(
-            f"{path} cannot be loaded as an ONNX graph ({type(error).__name__}); "
-            f"install or export the encoder again."
-        ) from error
-
-
 def _tokenizer(path: Path, context_length: int) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
@@ -152,17 +163,6 @@ def _tokenizer(path: Path, context_length: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(context_length)
     return tokenizer
-
-
-def _run(session: onnxruntime.InferenceSession, name: str, value: NDArray[Any]) -> NDArray[Any]:
-    try:
-        vectors: NDArray[Any] = session.run(["vectors"], {name: value})[0]
-    except Exception as error:  # onnxruntime's own errors share no base class
-        raise EncoderError(
-            f"The encoder's graph does not take {name} of shape {value.shape} ({error}); "
-            f"correct the card or export the encoder again."
-        ) from error
-    return vectors
 
 
 def _fill(rows: FloatArray, results: Any, card: EncoderCard) -> FloatArray:

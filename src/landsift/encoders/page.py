@@ -39,8 +39,9 @@ landsift index archive.gallery /data/scenes --encoder remoteclip-vit-b-32
 
 Without a network, or with weights of one's own, say where they lie: `NAME@PLACE`, with a file, a folder or
 an `hf-hub:` name as the place. Files of every layout in use are read: open_clip (bare, wrapped by a trainer,
-with a timm or a Hugging Face tower), ITRA, Hugging Face, OpenAI's TorchScript archives; safetensors or torch
-files, 32 or 16 bits. Nothing that lies in a file is ever run.
+with a timm or a Hugging Face tower), ITRA, Hugging Face, OpenAI's TorchScript archives; safetensors, in one
+file or in several with their `model.safetensors.index.json`, or torch files, 32 or 16 bits. Nothing that lies
+in a file is ever run.
 
 ```sh
 landsift evaluate remoteclip-vit-b-32@/models/RemoteCLIP-ViT-B-32.pt rsitmd --root /data/RSITMD
@@ -52,6 +53,31 @@ Weights do not tell the activation they were trained with, and the wrong one cos
 error. It is part of the card; weights without a card need the `config.json` or `open_clip_config.json` of
 their repository. CLIP's vocabulary is part of the package; SigLIP, XLM-RoBERTa and their kin need the
 `tokenizer.json` of theirs beside the weights, where the hub puts it.
+
+Texts are mended and cleaned exactly as open_clip cleans them, and an image that is no square becomes one as
+the encoder knows it (squashed, cut to its middle, or set into a black square): in indexing, in training, and
+in what is exported.
+
+Any of them is tuned to captions of one's own, whole, by its last layers or by adapters; `pir-clip` adds an
+instruction token and contrasts scenes beside pairs ([training.md](training.md) tells the rest):
+
+```sh
+landsift train clip-lora --set data.sets.0.root=photos --set data.sets.0.captions=captions.csv
+landsift train pir-clip --set model.options.start=georsclip-vit-b-32
+```
+
+Exported encoders run without torch, on ONNX Runtime or on OpenVINO:
+
+```sh
+landsift export remoteclip-vit-b-32 --onnx remoteclip-onnx --int8 --check
+landsift index archive.gallery /data/scenes --encoder remoteclip-onnx
+pip install 'landsift[openvino]'
+LANDSIFT_RUNTIME=openvino landsift index archive.gallery /data/scenes --encoder remoteclip-onnx
+```
+
+Which is quicker depends on the processor: 8-bit weights on ONNX Runtime where it multiplies 8-bit integers,
+`load_encoder(FOLDER, runtime="openvino", precision="bfloat16")` where it has bfloat16.
+[benchmarks.md](benchmarks.md) has both side by side.
 
 Encoders of bands (`bands` below) read them from scenes while a gallery is indexed: Sentinel-2 bands by name,
 by wavelength, or in the order of its products; GeoLangBind reads whatever bands have a known wavelength, and

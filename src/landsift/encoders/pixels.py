@@ -15,9 +15,9 @@ from landsift.types import Pixels
 
 __all__ = ["FITS", "check_pixels", "fit_square", "resize_square"]
 
-FITS = ("squash", "centre-crop")
-"""How an image that is no square becomes one: squeezed, or cut to its middle after its shorter side was
-resized."""
+FITS = ("squash", "centre-crop", "pad")
+"""How an image that is no square becomes one: squeezed; cut to its middle after its shorter side was resized;
+or set into the middle of a black square after its longer side was."""
 
 
 def resize_square(pixels: Pixels, size: int) -> Pixels:
@@ -44,13 +44,23 @@ def fit_square(pixels: Pixels, size: int, fit: str) -> Pixels:
         pixels: ``(H, W, 3)`` uint8.
         size: Side of the result.
         fit: Of :data:`FITS`. ``centre-crop`` is what CLIP was trained with (Radford et al., 2021): bicubic,
-            and the middle of what is left over.
+            and the middle of what is left over. ``pad`` is what open_clip calls ``longest``.
 
     Returns:
         ``(size, size, 3)`` uint8.
+
+    Raises:
+        UsageError: There is no such way.
     """
+    if fit not in FITS:
+        raise UsageError(f"No image is made square by {fit!r}; choose one of {', '.join(FITS)}.")
     if fit == "squash" or pixels.shape[0] == pixels.shape[1]:
         return resize_square(pixels, size)
+    return (_padded if fit == "pad" else _cropped)(pixels, size)
+
+
+def _cropped(pixels: Pixels, size: int) -> Pixels:
+    """The middle of an image whose shorter side was made ``size``."""
     height, width = pixels.shape[:2]
     short = min(height, width)
     tall, wide = size * height // short, size * width // short
@@ -59,6 +69,18 @@ def fit_square(pixels: Pixels, size: int, fit: str) -> Pixels:
         resized = resized.resize((wide, tall), Image.Resampling.BICUBIC)
     left, top = round((wide - size) / 2), round((tall - size) / 2)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def _padded(pixels: Pixels, size: int) -> Pixels:
+    """An image whose longer side was made ``size``, in the middle of a black square."""
+    height, width = pixels.shape[:2]
+    ratio = max(height, width) / size
+    tall, wide = max(1, round(height / ratio)), max(1, round(width / ratio))
+    resized = Image.fromarray(pixels).resize((wide, tall), Image.Resampling.BICUBIC)
+    square = np.zeros((size, size, 3), np.uint8)
+    top, left = (size - tall) // 2, (size - wide) // 2
+    square[top : top + tall, left : left + wide] = np.asarray(resized)
+    return square
 
 
 def check_pixels(image: Any, position: int) -> Pixels:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from landsift.encoders import card_of, load_encoder
 from landsift.encoders.cards import (
@@ -29,23 +30,27 @@ from landsift.encoders.cards import (
     read_card,
     sha256_of,
 )
+from landsift.encoders.cleaning import cleaned
+from landsift.encoders.spectral import scaled_samples, spectral_need
 from landsift.errors import EncoderError, LandsiftWarning, UsageError, need
 from landsift.export.graphs import (
     MatcherTexts,
     Padding,
     image_graph,
+    matcher_bands_graph,
     matcher_image_graph,
     matcher_text_graph,
     text_graph,
 )
 from landsift.export.storage import Storage, integer_products, store_small, write_graph
 from landsift.models.checkpoint import read_matcher
+from landsift.models.clip.matcher import ClipMatcher
 from landsift.models.dual_matcher import DualMatcher
 from landsift.models.matcher import Matcher
 from landsift.models.registry import build_matcher
 from landsift.models.starting import read_tokenizer
 from landsift.toml import toml_text
-from landsift.types import EncoderCard
+from landsift.types import Encoder, EncoderCard, FloatArray, Spectra, SpectralEncoder
 
 if TYPE_CHECKING:
     import onnx
@@ -106,9 +111,10 @@ def export_encoder(name_or_path: str | Path, folder: str | Path, storage: Storag
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
-        _write_graphs(matcher, partial, storage)
+        bands = _bands_of(source)
+        _write_graphs(matcher, partial, storage, bands)
         _write_card(matcher, partial, source, storage)
-        _check_whole(matcher, partial, storage)
+        _check_whole(matcher, partial, storage, bands)
         partial.chmod(0o755)
         if folder.is_dir():
             folder.rmdir()
@@ -140,7 +146,13 @@ def _matcher_of(card: EncoderCard, name: str) -> Matcher:
     return matcher.float().eval()
 
 
-def _write_graphs(matcher: Matcher, folder: Path, storage: Storage) -> None:
+def _bands_of(card: EncoderCard) -> int:
+    """How many bands its image graph takes; 0 for red, green and blue."""
+    need_of = spectral_need(card)
+    return 0 if need_of is None else len(need_of.bands)
+
+
+def _write_graphs(matcher: Matcher, folder: Path, storage: Storage, bands: int) -> None:
     """Both graphs and the tokenizer, into a folder that is there."""
     content = matcher.files().get(TOKENIZER_FILE)
     if content is None:
@@ -148,6 +160,9 @@ def _write_graphs(matcher: Matcher, folder: Path, storage: Storage) -> None:
     (folder / TOKENIZER_FILE).write_bytes(content)
     if isinstance(matcher, DualMatcher):
         image, text = image_graph(matcher.model, matcher.input_size), text_graph(matcher.model)
+    elif bands and isinstance(matcher, ClipMatcher):
+        image = matcher_bands_graph(matcher, bands)
+        text = _text_graph_of(matcher, folder / TOKENIZER_FILE)
     else:
         image, text = matcher_image_graph(matcher), _text_graph_of(matcher, folder / TOKENIZER_FILE)
     for graph, name in ((image, IMAGE_FILE), (text, TEXT_FILE)):
@@ -190,7 +205,8 @@ def _check_texts(matcher: Matcher, tokenizer_file: Path, padding: Padding | None
     tokenizer.enable_truncation(matcher.context_length)
     tower = MatcherTexts(matcher, padding)
     for text in _PROBES:
-        given, tokens = matcher.prepare([text]), torch.tensor([tokenizer.encode(text).ids])
+        read = cleaned(text, _cleaning_of(matcher))
+        given, tokens = matcher.prepare([text]), torch.tensor([tokenizer.encode(read).ids])
         same = torch.equal(given.tokens[given.mask], tokens[0])
         with torch.inference_mode():
             near = same and torch.allclose(
@@ -203,7 +219,12 @@ def _check_texts(matcher: Matcher, tokenizer_file: Path, padding: Padding | None
             )
 
 
-def _check_whole(matcher: Matcher, folder: Path, storage: Storage) -> None:
+def _cleaning_of(matcher: Matcher) -> str:
+    """How texts are cleaned before the tokenizer reads them."""
+    return matcher.tokens.cleaning if isinstance(matcher, ClipMatcher) else ""
+
+
+def _check_whole(matcher: Matcher, folder: Path, storage: Storage, bands: int) -> None:
     """Run what was written beside what it came from.
 
     An exporter that meets a branch may follow one side of it and say nothing.
@@ -211,16 +232,12 @@ def _check_whole(matcher: Matcher, folder: Path, storage: Storage) -> None:
     Raises:
         EncoderError: They differ by more than the rounding of weights explains.
     """
-    rng, size = np.random.default_rng(0), matcher.input_size
-    shades = [rng.integers(low, high, (size, size, 3), np.uint8) for low, high in _SHADES]
     encoder = load_encoder(folder)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore", LandsiftWarning)  # a small vocabulary may know no word of a probe
-        seen = torch.cat(
-            [matcher.image_features(torch.from_numpy(p).permute(2, 0, 1)[None]).pooled for p in shades]
-        )
         read = torch.cat([matcher.text_features(matcher.prepare([text])).pooled for text in _PROBES])
-        pairs = ((seen, encoder.encode_images(shades)), (read, encoder.encode_texts(_PROBES)))
+        seen = _seen_bands(matcher, encoder, bands) if bands else _seen_pictures(matcher, encoder)
+        pairs = (seen, (read, encoder.encode_texts(_PROBES)))
     for own, got in pairs:
         cosine = float(torch.nn.functional.cosine_similarity(own.float(), torch.from_numpy(got)).min())
         if not cosine > _LEAST_COSINES[storage]:
@@ -228,6 +245,31 @@ def _check_whole(matcher: Matcher, folder: Path, storage: Storage) -> None:
                 f"The exported graphs give other vectors than the method (cosine {cosine:.3f}), so it cannot "
                 f"be exported as {storage}; use the checkpoint itself as the encoder."
             )
+
+
+def _seen_pictures(matcher: Matcher, encoder: Encoder) -> tuple[Tensor, FloatArray]:
+    """What both make of noise of several shades."""
+    rng, size = np.random.default_rng(0), matcher.input_size
+    shades = [rng.integers(low, high, (size, size, 3), np.uint8) for low, high in _SHADES]
+    tensors = [torch.from_numpy(pixels).permute(2, 0, 1)[None] for pixels in shades]
+    own = torch.cat([matcher.image_features(tensor).pooled for tensor in tensors])
+    return own, encoder.encode_images(shades)
+
+
+def _seen_bands(matcher: Matcher, encoder: Encoder, count: int) -> tuple[Tensor, FloatArray]:
+    """Likewise, of bands in the range that the model's mean and deviation are of."""
+    assert isinstance(matcher, ClipMatcher) and isinstance(encoder, SpectralEncoder)
+    need_of = spectral_need(encoder.card)
+    assert need_of is not None
+    size = matcher.input_size
+    mean, spread = (values.reshape(1, 1, -1).numpy() for values in (matcher.mean, matcher.std))
+    noise = np.random.default_rng(0).standard_normal((len(_SHADES), size, size, count), np.float32)
+    limits = np.tile(np.array([[0, 1]], np.float32), (count, 1))
+    samples = [(mean + spread * one).astype(np.float32) for one in noise]
+    spectra = [Spectra(one, (0.0,) * count, limits) for one in samples]
+    values = [torch.from_numpy(scaled_samples(one, need_of.scale)).permute(2, 0, 1)[None] for one in spectra]
+    own = torch.cat([matcher.band_features(value).pooled for value in values])
+    return own, encoder.encode_spectra(spectra)
 
 
 def _write_card(matcher: Matcher, folder: Path, source: EncoderCard, storage: Storage) -> None:
@@ -241,6 +283,7 @@ def _write_card(matcher: Matcher, folder: Path, source: EncoderCard, storage: St
         "input_size": matcher.input_size,
         "context_length": matcher.context_length,
         "fit": matcher.fit,
+        "cleaning": _cleaning_of(matcher),
         "description": source.description,
         "licence": source.licence,
         "licence_note": source.licence_note,
@@ -255,4 +298,6 @@ def _write_card(matcher: Matcher, folder: Path, source: EncoderCard, storage: St
         "weights_sha256": combined_hash(hashes),
         "files": files,
     }
+    if _bands_of(source):
+        fields["spectral"] = dict(source.extra["spectral"])
     (folder / CARD_NAME).write_text(toml_text(fields), encoding="utf-8")

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from landsift.errors import EncoderError, need
+from landsift.models.clip.matcher import ClipMatcher
+from landsift.models.clip.vision import VisionTower
+from landsift.models.clip.wavelengths import WavelengthPatches
 from landsift.models.dual import DualEncoder
 from landsift.models.features import TextInput
 from landsift.models.matcher import Matcher
@@ -24,7 +27,14 @@ from landsift.models.matcher import Matcher
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Padding", "image_graph", "matcher_image_graph", "matcher_text_graph", "text_graph"]
+__all__ = [
+    "Padding",
+    "image_graph",
+    "matcher_bands_graph",
+    "matcher_image_graph",
+    "matcher_text_graph",
+    "text_graph",
+]
 
 _OPSET = 18
 
@@ -99,6 +109,18 @@ class MatcherImages(nn.Module):
         return self.matcher.image_features(pixels.permute(0, 3, 1, 2)).pooled
 
 
+class MatcherBands(nn.Module):
+    """The image side of a model of bands, from ``(n, bands, size, size)`` float32 to ``(n, dim)``."""
+
+    def __init__(self, matcher: ClipMatcher) -> None:
+        super().__init__()
+        self.matcher = matcher
+
+    def forward(self, bands: Tensor) -> Tensor:
+        """The pooled features."""
+        return self.matcher.band_features(bands).pooled
+
+
 class MatcherTexts(nn.Module):
     """The text side of a matcher, from ``(m, length)`` real tokens to ``(m, dim)``."""
 
@@ -129,7 +151,37 @@ def matcher_image_graph(matcher: Matcher) -> onnx.ModelProto:
         EncoderError: Torch's exporter does not manage it.
     """
     example = torch.zeros(1, matcher.input_size, matcher.input_size, 3, dtype=torch.uint8)
-    return _managed(MatcherImages(matcher), example, "pixels", {})
+    with _plain_patches(matcher):
+        return _managed(MatcherImages(matcher), example, "pixels", {})
+
+
+@contextmanager
+def _plain_patches(matcher: Matcher) -> Iterator[None]:
+    """Within it, patches embedded by wavelength are the convolution that they are for pictures."""
+    image = matcher.model.image if isinstance(matcher, ClipMatcher) else None
+    patches = image.patches if isinstance(image, VisionTower) else None
+    if not isinstance(image, VisionTower) or not isinstance(patches, WavelengthPatches):
+        yield
+        return
+    image.patches = patches.convolution()
+    try:
+        yield
+    finally:
+        image.patches = patches
+
+
+def matcher_bands_graph(matcher: ClipMatcher, count: int) -> onnx.ModelProto:
+    """The image side of a model that reads bands no picture has; as :func:`matcher_image_graph`.
+
+    Args:
+        matcher: In float32 and ``eval`` mode.
+        count: Of its bands.
+
+    Raises:
+        EncoderError: Torch's exporter does not manage it.
+    """
+    example = torch.zeros(1, count, matcher.input_size, matcher.input_size)
+    return _managed(MatcherBands(matcher), example, "bands", {})
 
 
 def matcher_text_graph(matcher: Matcher, padding: Padding | None) -> onnx.ModelProto:

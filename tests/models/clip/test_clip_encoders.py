@@ -143,7 +143,7 @@ def test_pixels_go_in_as_the_card_says(tmp_path, pictures):
 
 
 @pytest.mark.parametrize("size", [(231, 500), (500, 231), (100, 333), (225, 224), (1, 7), (600, 601)])
-@pytest.mark.parametrize("fit", ["centre-crop", "squash"])
+@pytest.mark.parametrize("fit", ["centre-crop", "squash", "pad"])
 def test_squares_are_cut_as_torchvision_cuts_them(size, fit):
     from PIL import Image
 
@@ -154,6 +154,12 @@ def test_squares_are_cut_as_torchvision_cuts_them(size, fit):
     image = Image.fromarray(picture)
     if fit == "squash":
         expected = np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC))
+    elif fit == "pad":  # open_clip's ResizeKeepRatio(longest=1), then CenterCropOrPad
+        tall, wide = (max(1, round(side * 224 / max(size))) for side in size)
+        resized = np.asarray(image.resize((wide, tall), Image.Resampling.BICUBIC))
+        before = [(224 - side) // 2 for side in (tall, wide)]
+        after = [(224 - side + 1) // 2 for side in (tall, wide)]
+        expected = np.pad(resized, [*zip(before, after, strict=True), (0, 0)])
     else:
         short, long = min(size), max(size)
         new_long = int(224 * long / short)
@@ -215,9 +221,11 @@ def test_a_hugging_face_folder_needs_no_card(tmp_path, pictures):
     config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
     torch.manual_seed(0)
     theirs = transformers.CLIPModel(config).eval()
-    theirs.save_pretrained(tmp_path)
+    theirs.save_pretrained(tmp_path, max_shard_size="2MB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1, "large models come in several files"
     encoder = load_encoder(tmp_path)
     assert encoder.card.dim == 16
+    verify_weights(encoder.card)
     from landsift.encoders.pixels import fit_square
     from landsift.models.clip.matcher import CLIP_MEAN, CLIP_STD
     from landsift.models.clip.tokens import Tokens, clip_tokenizer
@@ -234,6 +242,25 @@ def test_a_hugging_face_folder_needs_no_card(tmp_path, pictures):
     ):
         row = getattr(found, "pooler_output", found)[0].numpy()
         np.testing.assert_allclose(ours[0], row / np.linalg.norm(row), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fit"), [("shortest", "centre-crop"), ("squash", "squash"), ("longest", "pad"), ("bent", None)]
+)
+def test_a_configuration_says_how_images_become_squares(tmp_path, mode, fit):
+    written(tmp_path, card_of("remoteclip-vit-b-32"), "open_clip_model.safetensors")
+    config = {"model_cfg": {"vision_cfg": {}, "text_cfg": {}}, "preprocess_cfg": {"resize_mode": mode}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    if fit is None:
+        with pytest.raises(EncoderError, match="square by 'bent'"):
+            load_encoder(tmp_path)
+        return
+    from landsift.encoders.pixels import fit_square
+
+    picture = np.random.default_rng(1).integers(0, 256, (30, 70, 3), dtype=np.uint8)
+    encoder = load_encoder(tmp_path)
+    square = fit_square(picture, encoder.card.input_size, fit)
+    np.testing.assert_array_equal(encoder.encode_images([picture]), encoder.encode_images([square]))
 
 
 def test_a_configuration_of_another_model_is_told(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import zipfile
 
 import pytest
@@ -160,6 +161,66 @@ def test_weights_lie_where_the_file_is_mapped(tmp_path):
     model = found.model("gelu")
     for name in ("text.words.weight", "image.layers.0.widen.weight"):
         assert model.state_dict()[name].data_ptr() == found.tensors[name].data_ptr()
+
+
+# -- in several files ----------------------------------------------------------------------------------------
+
+
+def sharded(tensors, folder, count=3):
+    """As Hugging Face writes large models."""
+    table = {}
+    for number in range(count):
+        file = f"model-{number + 1:05d}-of-{count:05d}.safetensors"
+        part = {name: tensors[name] for name in sorted(tensors)[number::count]}
+        save(part, folder / file)
+        table |= dict.fromkeys(part, file)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": table}))
+    return index
+
+
+def test_weights_in_several_files_are_one(tmp_path):
+    from landsift.encoders.cards import combined_hash, sha256_of, weights_sha256
+    from landsift.encoders.fetching import hash_of, weights_in
+
+    model = random_model(B32)
+    index = sharded(open_clip(model), tmp_path)
+    found = loads_back(model, index, "open_clip")
+    assert "safetensors in several files" in found.describe()
+    assert weights_in(tmp_path) == index
+    files = [index, *tmp_path.glob("*.safetensors")]
+    assert hash_of(index) == weights_sha256(index) == combined_hash({f.name: sha256_of(f) for f in files})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder, table: (folder / table["logit_scale"]).unlink(), "cannot be read"),
+        (lambda folder, table: table.update({"more": table["logit_scale"]}), "lacks more, which"),
+        (
+            lambda folder, table: table.update({"more": "../elsewhere.safetensors"}),
+            "names no files beside it",
+        ),
+        (lambda folder, table: table.clear(), "names no files beside it"),
+        (lambda folder, table: table.update({"more": "index.json"}), "is no weight file"),
+        (lambda folder, table: torch.save({}, folder / table["logit_scale"]), "is no safetensors file"),
+        (lambda folder, table: (folder / table["logit_scale"]).write_bytes(b"\xff" * 9), "no weight file"),
+    ],
+)
+def test_broken_shards_are_told(tmp_path, spoil, said):
+    index = sharded(open_clip(random_model(B32)), tmp_path)
+    (tmp_path / "index.json").write_text("{}")
+    content = json.loads(index.read_text())
+    spoil(tmp_path, content["weight_map"])
+    index.write_text(json.dumps(content))
+    with pytest.raises(EncoderError, match=said):
+        sniff_checkpoint(index)
+
+
+def test_an_index_of_nothing_is_told(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(EncoderError, match="cannot be read"):
+        sniff_checkpoint(tmp_path / "model.safetensors.index.json")
 
 
 # -- what is refused -----------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ _ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu-tanh",
     "gelu_new": "gelu-tanh",
 }
+_RESIZE_MODES = {"shortest": "centre-crop", "squash": "squash", "longest": "pad"}
+"""open_clip's ways to make an image square."""
 _DEFAULTS = {"clip": "quick_gelu", "siglip": "gelu_pytorch_tanh"}
 """What Hugging Face takes where a configuration is silent."""
 
@@ -61,8 +63,13 @@ def read_configuration(folder: Path) -> Configuration | None:
 def _open_clip(config: Mapping[str, Any]) -> Configuration:
     model, pixels = config.get("model_cfg", {}), config.get("preprocess_cfg", {})
     vision, text = model.get("vision_cfg", {}), model.get("text_cfg", {})
-    squash = pixels.get("resize_mode", "shortest") == "squash"
-    facts = _facts(pixels.get("mean"), pixels.get("std"), "squash" if squash else "centre-crop")
+    mode = pixels.get("resize_mode", "shortest")
+    if mode not in _RESIZE_MODES:
+        raise EncoderError(
+            f"A configuration makes images square by {mode!r}, where {', '.join(_RESIZE_MODES)} are known; "
+            f"load the weights by the name of their encoder."
+        )
+    facts = _facts(pixels.get("mean"), pixels.get("std"), _RESIZE_MODES[mode])
     wide, head = vision.get("width", 0), vision.get("head_width", 64)
     heads = wide // head if isinstance(vision.get("layers"), int) else 0
     return Configuration(

@@ -1,7 +1,8 @@
 """Weight files, read without running anything that lies in them.
 
-safetensors and torch archives are mapped into memory, not copied. TorchScript archives (OpenAI's releases)
-are read as data: their tensors are taken out, their code is never run. Knows containers; no names of tensors.
+safetensors, in one file or several, and torch archives are mapped into memory, not copied. TorchScript
+archives (OpenAI's releases) are read as data: their tensors are taken out, their code is never run. Knows
+containers; no names of tensors.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from landsift.encoders.shards import is_index, shard_table
 from landsift.errors import EncoderError
 
 __all__ = ["container_of", "read_content"]
@@ -28,7 +30,8 @@ _LARGEST_HEADER = 100_000_000
 
 
 def container_of(path: Path) -> str:
-    """What kind of file it is: ``safetensors``, ``torch``, ``script``, ``pickle``, or what is wrong with it.
+    """What kind of file it is: ``safetensors``, ``shards`` (an index of these), ``torch``, ``script``,
+    ``pickle``, or what is wrong with it.
 
     Raises:
         EncoderError: There is no such file, or it cannot be read.
@@ -41,6 +44,8 @@ def container_of(path: Path) -> str:
         raise EncoderError(
             f"The weights {path} cannot be read ({error}); give a file that exists."
         ) from error
+    if is_index(path):
+        return "shards"
     if start.startswith(_ZIP):
         return _kind_of_archive(path)
     if start.startswith(_LFS):
@@ -71,6 +76,8 @@ def read_content(path: Path) -> Mapping[str, Any]:
     kind = container_of(path)
     if kind in _REFUSED:
         raise EncoderError(f"{path} {_REFUSED[kind]}")
+    if kind == "shards":
+        return _read_shards(path)
     try:
         if kind == "safetensors":
             return load_file(path)
@@ -103,6 +110,28 @@ _REFUSED = {
     "zip": "is an archive of files and no weights; unpack it and give the weight file inside.",
     "unknown": "is no weight file (neither safetensors nor a torch checkpoint); give another file.",
 }
+
+
+def _read_shards(path: Path) -> dict[str, Any]:
+    """The tensors that an index names, each from its file.
+
+    Raises:
+        EncoderError: A file is absent, is no safetensors file, or lacks what the index says it holds.
+    """
+    table, found = shard_table(path), {}
+    for file in sorted(set(table.values())):
+        shard = path.parent / file
+        if container_of(shard) not in ("safetensors", *_REFUSED):
+            raise EncoderError(f"{shard} is no safetensors file; give weights whose parts are.")
+        held = read_content(shard)
+        names = [name for name, place in table.items() if place == file]
+        missing = [name for name in names if name not in held]
+        if missing:
+            raise EncoderError(
+                f"{shard} lacks {missing[0]}, which {path.name} says it holds; download both again."
+            )
+        found.update({name: held[name] for name in names})
+    return found
 
 
 def _first_line(error: BaseException) -> str:

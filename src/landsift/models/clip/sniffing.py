@@ -22,6 +22,7 @@ __all__ = ["Checkpoint", "sniff_checkpoint"]
 
 _CONTAINERS = {
     "safetensors": "safetensors",
+    "shards": "safetensors in several files",
     "torch": "torch archive",
     "script": "TorchScript archive",
     "pickle": "old torch file",

@@ -6,9 +6,7 @@ CLIP's vocabulary comes with the package; the others must lie beside the weights
 from __future__ import annotations
 
 import gzip
-import html
 import json
-import string
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from landsift.encoders.cleaning import cleaned
 from landsift.errors import EncoderError
 from landsift.models.clip.shapes import TextShape
 from landsift.models.features import CUT, TextInput
@@ -37,7 +36,6 @@ _MERGES = _CLIP_VOCABULARY - 2 * 256 - 2
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _OWN_MERGES = Path(__file__).parent / "vocabulary" / "clip-merges.txt.gz"
 _SIGLIP_PAD = 1
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Tokens:
@@ -54,13 +52,18 @@ class Tokens:
         tokenizer.enable_truncation(context)
         self.tokenizer, self.kind, self.context = tokenizer, kind, context
 
+    @property
+    def cleaning(self) -> str:
+        """How texts are cleaned first: of :data:`landsift.encoders.cleaning.CLEANINGS`."""
+        return self.kind if self.kind in ("siglip", "roberta") else "clip"
+
     def encode(self, texts: Sequence[str]) -> TextInput:
         """Token numbers; padded to the longest text, or to the whole context where the model wants that.
 
         Returns:
             Tokens and mask, and the extra :data:`~landsift.models.features.CUT`.
         """
-        encodings = self.tokenizer.encode_batch([self._cleaned(text) for text in texts])
+        encodings = self.tokenizer.encode_batch([cleaned(text, self.cleaning) for text in texts])
         whole = self.kind == "siglip"
         length = self.context if whole else max((len(one.ids) for one in encodings), default=1)
         tokens = torch.full((len(encodings), length), _SIGLIP_PAD if whole else 0, dtype=torch.int64)
@@ -70,14 +73,6 @@ class Tokens:
             mask[row, : len(one.ids)] = True
         cut = torch.tensor([bool(one.overflowing) for one in encodings], dtype=torch.bool)
         return TextInput(tokens, mask, {CUT: cut})
-
-    def _cleaned(self, text: str) -> str:
-        """HTML undone twice, as crawled captions need; one space between words; SigLIP reads no
-        punctuation."""
-        text = html.unescape(html.unescape(text))
-        if self.kind == "siglip":
-            text = text.replace("_", " ").translate(_NO_PUNCTUATION).lower()
-        return " ".join(text.split())
 
 
 def clip_tokenizer(merges: Path = _OWN_MERGES) -> Tokenizer:

@@ -6,6 +6,8 @@ small one that makes kernels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -77,6 +79,14 @@ class WavelengthPatches(nn.Module):
         weights, bias = self.weight_generator(self.fclayer(waves))
         shaped = weights.view(len(wavelengths), self.patch, self.patch, self.width)
         return _SCALE * shaped.permute(3, 0, 1, 2), _SCALE * bias
+
+    @torch.no_grad()
+    def convolution(self, wavelengths: Sequence[float] = RED_GREEN_BLUE) -> nn.Conv2d:
+        """The plain convolution that it is for one set of bands."""
+        kernel, bias = self.kernel(torch.tensor(wavelengths, device=self.fclayer.w1.weight.device))
+        plain = nn.Conv2d(len(wavelengths), self.width, self.patch, self.patch)
+        plain.weight, plain.bias = nn.Parameter(kernel.contiguous()), nn.Parameter(bias)
+        return plain
 
     def forward(self, pixels: Tensor, wavelengths: Tensor | None = None) -> Tensor:
         """``(n, bands, H, W)`` to ``(n, width, H / patch, W / patch)``.
