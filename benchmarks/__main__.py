@@ -16,13 +16,27 @@ NAMES = (
     "semi_supervised",
     "protocol",
     "scoring",
+    "localizing",
     "encoders",
     "accuracy",
+    "small_objects",
+    "small_objects_mosaics",
+    "change_captions",
+    "change_detection",
+    "robustness",
+    "cost",
+    "pareto",
 )
+OF_EVALUATION = ("robustness", "cost", "pareto")
+"""These take arguments, as in ``python -m benchmarks robustness runs/mine``, and have a page of their own."""
 
 
 def main(wanted: list[str]) -> int:
-    """Run the named measurements, or all."""
+    """Run the named measurements, or all; or one with its arguments."""
+    if wanted and wanted[0] in OF_EVALUATION and not set(wanted) <= {*NAMES, "page"}:
+        importlib.import_module(f"benchmarks.{wanted[0]}").run(wanted[1:])
+        print(f"Wrote {_write_evaluation()}.")
+        return 0
     unknown = set(wanted) - {*NAMES, "page"}
     if unknown:
         print(
@@ -35,7 +49,16 @@ def main(wanted: list[str]) -> int:
             print(f"{name} ...", flush=True)
             importlib.import_module(f"benchmarks.{name}").run()
     print(f"Wrote {write_page()}.")
+    if not wanted or set(wanted) & set(OF_EVALUATION):
+        print(f"Wrote {_write_evaluation()}.")
     return 0
+
+
+def _write_evaluation() -> str:
+    """The page of robustness and cost, and its pictures."""
+    page = importlib.import_module("benchmarks.evaluation_page")
+    page.draw()
+    return str(page.write_evaluation())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.encoders_page import encoders_section
 from benchmarks.record import RESULTS
 from landsift.evaluate import FLAG_MEANINGS, Report, leaderboard, leaderboard_markdown, read_reports
 
@@ -325,6 +326,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "semi_supervised": _semi_supervised,
     "protocol": _protocol,
     "scoring": _scoring,
+    "encoders": encoders_section,
 }
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Search as galleries grow: ``python -m benchmarks.scale --rows N``; the exact scan of the rows is the judge.
+"""Search as galleries grow: ``python -m benchmarks.scale``; the exact scan of the rows is the judge.
 
 Bounds on paper. An exact query reads ``rows * dim * 2`` bytes, a scan of 128-bit codes ``rows * 16``: for ten
 million rows 160 MB, which at 20 GB/s are 8 ms before anything is put in order. Each run measures how fast
 this machine reads and copies plain bytes, and says what share of that a search reaches.
 
-``--codes-only`` keeps no vectors and times the scan alone, for a hundred million rows on a small disk.
+Without arguments it goes through 100,000, a million and ten million rows, and then the codes alone of a
+hundred million (``--codes-only`` keeps no vectors and times the scan). Each size is kept as soon as it is
+done; a run that was cut off goes on with the next one, and ``--again`` measures anew.
 """
 
 from __future__ import annotations
@@ -14,20 +16,25 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.record import percentiles, timed
+from benchmarks.record import RESULTS, percentiles, timed
 from benchmarks.scale_data import SHARD, Material, material
-from benchmarks.scale_page import keep, write_page
-from benchmarks.scale_peers import PEERS, Search, installed
+from benchmarks.scale_page import DOCS, keep, kept, write_page
+from benchmarks.scale_peers import PEERS, Search, why_left_out
 from benchmarks.search_million import read_rate
 from landsift.files import ColumnFolder
 from landsift.index import Coder, FlatIndex, HammingIndex, IndexChoice, PlannedIndex, StoredWays
 
 SEED, QUERIES, BITS = 0, 100, 128
+SIZES, CODES_SIZES = (100_000, 1_000_000, 10_000_000), (100_000_000,)
+FLOORS = {"cascade": 0.98, "ann": 0.97}
+"""The kinds that are built, and the recall that each is asked for."""
+_ROOM = 2.2  # times the bytes of the vectors, on disk: a peer keeps its own copy
 FILTERS = {"none": None, "0.1 %": 0.001, "1 %": 0.01, "10 %": 0.1, "50 %": 0.5}
 DEPTHS = (10, 100)
 PEER_FILTER = "1 %"
@@ -126,6 +133,7 @@ def exact_figures(
         "plain_copy_gb_per_s": round(2 * rows[: 4 * SHARD].nbytes / copied / 1e9, 2),
         "bound_ms": round(1000 * bound, 2),
         "share_of_bound": round(1000 * bound / figures["none"]["p50_ms"], 3),
+        "reached_gb_per_s": round(rows.nbytes / figures["none"]["p50_ms"] / 1e6, 2),
     }
     return figures
 
@@ -137,12 +145,13 @@ def stored_figures(
     count, queries = len(flat), source.questions(QUERIES)
     keys, alive = np.arange(count), np.ones(count, bool)
     texts = source.texts[-80:]
-    ways = StoredWays(folder, IndexChoice(kind, bits=BITS), {"benchmark": count})
+    ways = StoredWays(folder, IndexChoice(kind, FLOORS[kind], BITS), {"benchmark": count})
     with Peak() as peak:
         ways.save(flat, keys, alive, lambda: texts)
     opening = timed(lambda: ways.open(flat, keys), 5)
     index = ways.open(flat, keys)
     figures: dict[str, Any] = peak.figures() | {"open_ms": percentiles(opening)["p50_ms"]}
+    figures["floor"] = FLOORS[kind]
     figures["disk_bytes_per_row"] = round(_bytes(folder) / count, 2)
     for name, mask in allowed.items():
         figures[name] = judged(flat, queries, of_index(index), mask, truth[name])
@@ -179,18 +188,31 @@ def codes_figures(folder: Path, source: Material, rows: int) -> dict[str, Any]:
 
 
 def peer_figures(
-    folder: Path, flat: FlatIndex, queries: np.ndarray, allowed: dict[str, Any], truth: dict[str, Any]
+    folder: Path,
+    flat: FlatIndex,
+    queries: np.ndarray,
+    allowed: dict[str, Any],
+    truth: dict[str, Any],
+    targets: dict[str, float],
 ) -> dict[str, Any]:
+    """Each peer with the least effort that reaches our own recall, or with the most that it was given."""
     figures: dict[str, Any] = {}
-    for name, (package, build) in PEERS.items():
-        if not installed(package):
-            figures[name] = {"left_out": f"{package} is not installed"}
+    for name, peer in PEERS.items():
+        reason = why_left_out(peer, len(flat), flat.dim)
+        if reason is not None:
+            figures[name] = {"left_out": reason}
             continue
         with Peak() as peak:
-            search = build(np.asarray(flat._pieces[0].rows), folder / package)
+            search = peer.build(np.asarray(flat._pieces[0].rows), folder / peer.package)
         figures[name] = peak.figures()
-        for chosen in ("none", PEER_FILTER):
-            figures[name][chosen] = judged(flat, queries, search, allowed[chosen], truth[chosen])
+        for chosen, target in targets.items():
+            for effort in peer.efforts:
+                found = judged(flat, queries, partial(search, effort), allowed[chosen], truth[chosen])
+                figures[name][chosen] = found | {"effort": effort}
+                if found["recall_at_10"] >= target:
+                    break
+        del search
+        shutil.rmtree(folder / peer.package, ignore_errors=True)
     return figures
 
 
@@ -207,10 +229,11 @@ def measure(rows: int, source: Material, *, codes_only: bool, peers: bool) -> di
         queries, allowed = source.questions(QUERIES), masks(rows)
         truth = truth_of(flat, queries, allowed)
         figures["exact"] = exact_figures(flat, queries, allowed, truth)
-        for kind in ("cascade", "ann"):
+        for kind in FLOORS:
             figures[kind] = stored_figures(folder / "ways", kind, flat, source, allowed, truth)
         if peers:
-            figures["peers"] = peer_figures(folder, flat, queries, allowed, truth)
+            targets = {name: figures["ann"][name]["recall_at_10"] for name in ("none", PEER_FILTER)}
+            figures["peers"] = peer_figures(folder, flat, queries, allowed, truth, targets)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return figures
@@ -223,18 +246,44 @@ def _bytes(folder: Path) -> int:
 def main(say: Callable[[str], None] = print) -> None:
     """Measure what is asked for, keep it, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
-    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000], metavar="N")
+    parser.add_argument("--rows", type=int, nargs="+", metavar="N", help="only these sizes")
     parser.add_argument("--codes-only", action="store_true", help="no vectors: the scan of codes alone")
     parser.add_argument("--no-peers", action="store_true", help="only our own indexes")
+    parser.add_argument("--again", action="store_true", help="measure also what is kept already")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep figures and page there, for a trial")
     asked = parser.parse_args()
-    if min(asked.rows) < 1000:
+    if min(asked.rows or SIZES) < 1000:
         parser.error("--rows must be 1000 or more")
+    results, docs = (asked.out or RESULTS), (asked.out or DOCS)
     source = material()
-    for rows in asked.rows:
-        say(f"{rows:,} rows ...")
-        figures = measure(rows, source, codes_only=asked.codes_only, peers=not asked.no_peers)
-        say(f"Wrote {keep(figures, codes_only=asked.codes_only)}.")
-    say(f"Wrote {write_page()}.")
+    for rows, codes_only in _sizes(asked.rows, asked.codes_only):
+        reason = _why_not(rows, codes_only, source.dim, results, asked.again)
+        if reason:
+            say(f"{rows:,} rows: {reason}")
+            continue
+        say(f"{rows:,} rows{', codes only' if codes_only else ''} ...")
+        figures = measure(rows, source, codes_only=codes_only, peers=not asked.no_peers)
+        say(f"Wrote {keep(figures, results, codes_only=codes_only)}.")
+    say(f"Wrote {write_page(results, docs)}.")
+
+
+def _sizes(rows: list[int] | None, codes_only: bool) -> list[tuple[int, bool]]:
+    """Numbers of rows, and whether their codes alone are measured."""
+    if rows:
+        return [(count, codes_only) for count in rows]
+    whole = [] if codes_only else [(count, False) for count in SIZES]
+    return [*whole, *((count, True) for count in CODES_SIZES)]
+
+
+def _why_not(rows: int, codes_only: bool, dim: int, results: Path, again: bool) -> str | None:
+    """Why a size is not measured now; None if it is."""
+    if kept(rows, results, codes_only=codes_only) and not again:
+        return "measured already; --again measures anew."
+    needed = rows * (BITS / 8 if codes_only else _ROOM * dim * 2)
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if needed > free:
+        return f"left out, since it takes {needed / 1e9:.0f} GB of disk and {free / 1e9:.0f} are free."
+    return None
 
 
 if __name__ == "__main__":

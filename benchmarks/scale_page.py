@@ -14,9 +14,18 @@ DOCS = Path(__file__).parents[1] / "docs"
 _KINDS = ("exact", "cascade", "ann")
 
 
-def keep(figures: dict[str, Any], *, codes_only: bool) -> Path:
+def _name(rows: int, codes_only: bool) -> str:
+    return f"scale_{'codes_' if codes_only else ''}{rows}"
+
+
+def kept(rows: int, results: Path, *, codes_only: bool) -> bool:
+    """Whether the figures of a number of rows are there."""
+    return (results / f"{_name(rows, codes_only)}.json").is_file()
+
+
+def keep(figures: dict[str, Any], results: Path, *, codes_only: bool) -> Path:
     """Write the figures of one number of rows, with where they came from."""
-    name = f"scale_{'codes_' if codes_only else ''}{figures['rows']}"
+    name = _name(figures["rows"], codes_only)
     command = f"python -m benchmarks.scale --rows {figures['rows']}" + (" --codes-only" if codes_only else "")
     packages = ("lancedb", "hnswlib", "usearch")
     record = {
@@ -24,15 +33,15 @@ def keep(figures: dict[str, Any], *, codes_only: bool) -> Path:
         "figures": figures,
         "provenance": provenance(command, seed=0, packages=packages),
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    results.mkdir(parents=True, exist_ok=True)
+    path = results / f"{name}.json"
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
 
 
-def write_page() -> str:
+def write_page(results: Path = RESULTS, docs: Path = DOCS) -> str:
     """Write the page from all stored runs; returns its name."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("scale_*.json")]
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in results.glob("scale_*.json")]
     runs.sort(key=lambda run: (run["figures"]["rows"], run["name"]))
     parts = [
         "# Scale, measured",
@@ -43,10 +52,11 @@ def write_page() -> str:
     for run in runs:
         parts += _section(run)
     if len({run["figures"]["rows"] for run in runs}) > 1:
-        _plot(runs, DOCS / "img" / "scale.png")
+        _plot(runs, docs / "img" / "scale.png")
         parts += ["## Growth", "", "![Time and memory against rows](img/scale.png)", ""]
-    (DOCS / "scale_measured.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
-    return "docs/scale_measured.md"
+    page = docs / "scale_measured.md"
+    page.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    return str(page)
 
 
 def _section(run: dict[str, Any]) -> list[str]:
@@ -64,15 +74,18 @@ def _section(run: dict[str, Any]) -> list[str]:
         bound = figures["exact"]["bound"]
         parts += [
             f"Exact scan: {figures['exact']['none']['p50_ms']} ms, {bound['share_of_bound']:.0%} of what "
-            f"reading {bound['bytes_per_query'] / 1e6:,.0f} MB at {bound['plain_read_gb_per_s']} GB/s allows "
-            f"(a plain copy moves {bound['plain_copy_gb_per_s']} GB/s).",
+            f"reading {bound['bytes_per_query'] / 1e6:,.0f} MB at {bound['plain_read_gb_per_s']} GB/s "
+            f"allows: it reads {bound['reached_gb_per_s']} GB/s, a plain copy reads and writes "
+            f"{bound['plain_copy_gb_per_s']} GB/s.",
             "",
             *_table(
                 ("index", "filter", "way", "p50 ms", "p95 ms", "recall@10", "recall@100"), _rows(figures)
             ),
-            *_table(("index", "build s", "peak MB", "B/row", "open ms", "1 % more, s"), _builds(figures)),
+            *_table(
+                ("index", "floor", "build s", "peak MB", "B/row", "open ms", "1 % more, s"), _builds(figures)
+            ),
         ]
-        parts += _peers(figures.get("peers", {}))
+        parts += _peers(figures)
     return parts
 
 
@@ -101,23 +114,24 @@ def _line(kind: str, name: str, way: str, values: dict[str, Any]) -> list[str]:
 
 
 def _builds(figures: dict[str, Any]) -> list[list[str]]:
-    keys = ("build_s", "peak_rss_mb", "disk_bytes_per_row", "open_ms", "add_one_percent_s")
+    keys = ("floor", "build_s", "peak_rss_mb", "disk_bytes_per_row", "open_ms", "add_one_percent_s")
     return [[kind, *(str(figures[kind][key]) for key in keys)] for kind in _KINDS[1:]]
 
 
-def _peers(peers: dict[str, Any]) -> list[str]:
-    if not peers:
+def _peers(figures: dict[str, Any]) -> list[str]:
+    """Ours and theirs, each peer with the least effort that finds as much as ours, or with its most."""
+    if not figures.get("peers"):
         return []
     rows = []
-    for name, values in peers.items():
+    for name, values in {"landsift ann": figures["ann"], **figures["peers"]}.items():
         if "left_out" in values:
-            rows.append([name, values["left_out"], *[""] * 6])
+            rows.append([name, values["left_out"], *[""] * 7])
             continue
         for chosen in ("none", "1 %"):
-            line = _line(name, chosen, "", values[chosen])
-            rows.append([line[0], line[1], str(values["build_s"]), str(values["peak_rss_mb"]), *line[3:]])
-    headings = ("peer", "filter", "build s", "peak MB", "p50 ms", "p95 ms", "recall@10", "recall@100")
-    return _table(headings, rows)
+            line = _line(name, chosen, str(values[chosen].get("effort", "")), values[chosen])
+            rows.append([*line[:3], str(values["build_s"]), str(values["peak_rss_mb"]), *line[3:]])
+    measures = ("build s", "peak MB", "p50 ms", "p95 ms", "recall@10", "recall@100")
+    return _table(("index", "filter", "effort", *measures), rows)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

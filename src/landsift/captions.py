@@ -18,11 +18,13 @@ from landsift.types import IntArray
 
 __all__ = [
     "CAPTION_STYLES",
+    "NO_CHANGE_CAPTIONS",
     "caption_groups",
     "class_words",
     "is_blank",
     "near_captions",
     "normalise_caption",
+    "says_no_change",
     "style_captions",
 ]
 
@@ -38,6 +40,23 @@ def normalise_caption(text: str) -> str:
 def is_blank(text: str) -> bool:
     """Whether a caption holds no letter and no digit."""
     return not any(map(str.isalnum, text))
+
+
+NO_CHANGE_CAPTIONS = frozenset(
+    {
+        "the scene is the same as before",
+        "there is no difference",
+        "the two scenes seem identical",
+        "no change has occurred",
+        "almost nothing has changed",
+    }
+)
+"""The five sentences of LEVIR-CC for two pictures that show the same, normalised (Liu et al., TGRS 2022)."""
+
+
+def says_no_change(text: str) -> bool:
+    """Whether a sentence is one of :data:`NO_CHANGE_CAPTIONS`, as the official evaluation decides it."""
+    return normalise_caption(text) in NO_CHANGE_CAPTIONS
 
 
 def class_words(name: str) -> str:

@@ -112,13 +112,16 @@ class ColumnFolder:
         batches: Iterable[Mapping[str, NDArray[Any]]],
         note: dict[str, Any],
     ) -> None:
-        """Add rows after those there and commit them with a new ``note``; made if absent.
+        """Add rows after those there and commit them with a new ``note``.
 
         Args:
             folder: Where.
-            spec: The columns; must be those of the folder if it exists.
+            spec: The columns; must be those of the folder.
             batches: Mappings of column name to ``(n, *row shape)`` arrays, all of one length.
             note: Kept in the header.
+
+        Raises:
+            GalleryDamaged: Nothing is there to add to, or it has other columns.
         """
         folder = Path(folder)
         header = _read_header(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from landsift.files import write_whole
 from landsift.gallery.result import Match, SearchResult
 from landsift.types import Pixels
 
-__all__ = ["contact_sheet", "save_contact_sheet", "save_report_figure", "save_training_figure"]
+__all__ = [
+    "Pair",
+    "contact_sheet",
+    "save_contact_sheet",
+    "save_pair_sheet",
+    "save_pareto_figure",
+    "save_report_figure",
+    "save_training_figure",
+]
 
 _INK, _PALE, _LINE, _PAPER = "#1b1f23", "#5c6570", "#d5dae0", "#ffffff"
 _THUMB, _GAP, _MARGIN = 216, 16, 28
@@ -111,6 +120,79 @@ def _draw_match(
         line_top += size + 5
 
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One place on two dates.
+
+    Attributes:
+        before, after: ``(h, w, 3)`` uint8 of equal shapes, drawn side by side; None where there is none.
+        dates: Of either.
+        caption: Below them, such as rank and score.
+        margin: How much of the pictures lies around the place, as a share of its side; the place is framed.
+    """
+
+    before: Pixels | None
+    after: Pixels | None
+    dates: tuple[str, str]
+    caption: str
+    margin: float = 0.0
+
+
+def save_pair_sheet(path: str | Path, title: str, facts: str, pairs: Sequence[Pair], across: int = 2) -> None:
+    """Draw places before and after, side by side; the suffix names the format.
+
+    Args:
+        path: Ends with .png, .jpg or .webp.
+        title, facts: Two lines of heading.
+        pairs: The places, in order.
+        across: Pairs in a row.
+
+    Raises:
+        UsageError: Nothing to draw, or another suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise UsageError(f"Cannot draw a sheet into {path.name}; end the name with .png, .jpg or .webp")
+    if not pairs:
+        raise UsageError("There is nothing to draw; ask for other dates or other words")
+    across = max(1, min(across, len(pairs)))
+    block, tall = 2 * _THUMB + 4, _THUMB + _PAIR_CAPTION + _GAP
+    rows = -(-len(pairs) // across)
+    size = 2 * _MARGIN + across * (block + _GAP) - _GAP, 2 * _MARGIN + _HEADING + rows * tall - _GAP
+    sheet = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    width = sheet.width - 2 * _MARGIN
+    draw.text((_MARGIN, _MARGIN), _shorten(draw, title, _font(22), width), _INK, font=_font(22))
+    draw.text((_MARGIN, _MARGIN + 32), _shorten(draw, facts, _font(14), width), _PALE, font=_font(14))
+    for number, pair in enumerate(pairs):
+        left = _MARGIN + (number % across) * (block + _GAP)
+        _draw_pair(sheet, pair, left, _MARGIN + _HEADING + (number // across) * tall)
+    write_whole(path, lambda partial: sheet.save(partial))
+
+
+_PAIR_CAPTION = 46  # height of the two lines under a pair
+
+
+def _draw_pair(sheet: Image.Image, pair: Pair, left: int, upper: int) -> None:
+    draw = ImageDraw.Draw(sheet)
+    for side, (pixels, date) in enumerate(zip((pair.before, pair.after), pair.dates, strict=True)):
+        start = left + side * (_THUMB + 4)
+        if pixels is None:
+            draw.rectangle(
+                (start, upper, start + _THUMB - 1, upper + _THUMB - 1), outline=_LINE, fill="#f3f5f7"
+            )
+            draw.text((start + 12, upper + 96), "source cannot be read", _PALE, font=_font(14))
+        else:
+            sheet.paste(Image.fromarray(pixels).resize((_THUMB, _THUMB)), (start, upper))
+            edge = round(_THUMB * pair.margin / (1 + 2 * pair.margin))
+            if edge:
+                inner = (start + edge, upper + edge, start + _THUMB - 1 - edge, upper + _THUMB - 1 - edge)
+                draw.rectangle(inner, outline="#ffd84d")
+        draw.text((start, upper + _THUMB + 4), date, _INK, font=_font(14))
+    caption = _shorten(draw, pair.caption, _font(14), 2 * _THUMB)
+    draw.text((left, upper + _THUMB + 24), caption, _PALE, font=_font(14))
+
+
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
@@ -131,21 +213,23 @@ def _shorten(
 
 
 def save_report_figure(path: str | Path, report: Report) -> None:
-    """Draw a report: recalls with intervals and ceilings, or the confusion of classes.
+    """Draw a report: recalls with intervals and ceilings, the confusion of classes, or what is left of a
+    score when pictures and captions are spoilt.
 
     Raises:
+        UsageError: Reports of its task have no figure.
         MissingDependency: matplotlib is not installed.
     """
     need("matplotlib", extra="plot")
     from matplotlib.figure import Figure
 
-    retrieval = report.task == "retrieval"
-    classes = 0 if retrieval else len(report.scores["class_recall"])
-    size = (7.5, 4.2) if retrieval else (3 + 0.35 * classes, 2.4 + 0.35 * classes)
-    figure = Figure(figsize=size, layout="constrained")
+    if report.task not in _DRAWN:
+        raise UsageError(f"A report of the task {report.task} has no figure; leave --plot out")
+    size, draw = _DRAWN[report.task]
+    figure = Figure(figsize=size(report), layout="constrained")
     axes = figure.subplots()
     axes.set_title(report.title, fontsize=11)
-    (_draw_recalls if retrieval else _draw_confusion)(axes, report)
+    draw(axes, report)
     write_whole(path, lambda partial: figure.savefig(partial, dpi=150))
 
 
@@ -183,6 +267,135 @@ def _draw_confusion(axes: Any, report: Report) -> None:
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_xlabel(f"taken for (percent of the row); accuracy {report.scores['accuracy']:.1f} %", fontsize=9)
+
+
+def _draw_stress(axes: Any, report: Report) -> None:
+    """A heat map: a row a corruption, the share of the clean score that is left at each severity."""
+    rows, levels = report.scores["corruptions"], report.scores["severities"]
+    ordered = sorted(rows, key=lambda name: rows[name]["drop"])
+    table = [[100 - rows[name]["by_severity"][str(level)]["drop"] for level in levels] for name in ordered]
+    headings = [str(level) for level in levels]
+    if len(levels) > 1:
+        table = [[*row, 100 - rows[name]["drop"]] for name, row in zip(ordered, table, strict=True)]
+        headings.append("mean")
+        axes.axvline(len(levels) - 0.5, color="white", linewidth=3)
+    drawn = axes.imshow(table, cmap="RdYlBu", vmin=0, vmax=100, aspect="auto")
+    for y, row in enumerate(table):
+        for x, left in enumerate(row):
+            ink = "white" if left < 16 or left > 88 else "#222222"
+            axes.text(x, y, f"{left:.0f}", ha="center", va="center", fontsize=8, color=ink)
+    axes.set_xticks(range(len(headings)), headings, fontsize=9)
+    axes.set_yticks(range(len(ordered)), ordered, fontsize=9)
+    axes.set_xlabel("severity", fontsize=9)
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.6, label="percent of the clean score that is left")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+_DRAWN: Mapping[str, tuple[Callable[[Report], tuple[float, float]], Callable[[Any, Report], None]]] = {
+    "retrieval": (lambda report: (7.5, 4.2), _draw_recalls),
+    "zero-shot": (
+        lambda report: (
+            3 + 0.35 * len(report.scores["class_recall"]),
+            2.4 + 0.35 * len(report.scores["class_recall"]),
+        ),
+        _draw_confusion,
+    ),
+    "robustness": (lambda report: (7.0, 1.6 + 0.27 * len(report.scores["corruptions"])), _draw_stress),
+}
+"""How large a task's figure is, in inches, and what draws it."""
+
+
+def save_pareto_figure(path: str | Path, panels: Sequence[Mapping[str, Any]]) -> None:
+    """Draw scores against costs, side by side, with the line of those that no other beats in both.
+
+    Args:
+        path: The suffix names the format.
+        panels: Each with ``title``, ``x`` (what the cost is, with its unit), ``y`` and ``points``: a name, a
+            cost above 0 and a score each.
+
+    Raises:
+        UsageError: There is nothing to draw.
+        MissingDependency: matplotlib is not installed.
+    """
+    if not panels or not all(panel["points"] for panel in panels):
+        raise UsageError("There is no result to draw; measure a method first")
+    need("matplotlib", extra="plot")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.2 * len(panels), 5.2), layout="constrained")
+    drawn = list(zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True))
+    for axes, panel in drawn:
+        _draw_pareto(axes, panel)
+    figure.draw_without_rendering()  # settles where points are, which their names are laid around
+    for axes, panel in drawn:
+        _name_points(axes, panel["points"])
+    write_whole(path, lambda partial: figure.savefig(partial, dpi=150))
+
+
+def _draw_pareto(axes: Any, panel: Mapping[str, Any]) -> None:
+    """One panel: the points, and the line of those that no other beats."""
+    from matplotlib.ticker import LogFormatter
+
+    points = sorted(panel["points"], key=lambda point: (point[1], -point[2]))
+    best = _unbeaten(points)
+    beaten = [point for point in points if point not in best]
+    axes.plot(
+        [cost for _, cost, _ in best],
+        [score for *_, score in best],
+        "o-",
+        color="#3b6ea5",
+        drawstyle="steps-post",
+        markersize=6,
+        label="no other is better and cheaper",
+    )
+    axes.plot([p[1] for p in beaten], [p[2] for p in beaten], "o", color="#aab2bb", markersize=4)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,g}")
+    # Less than a decade has no power of ten to name, so that what lies between is named too.
+    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.7)))
+    axes.margins(x=0.14, y=0.1)
+    axes.set_xlabel(panel["x"])
+    axes.set_ylabel(panel["y"])
+    axes.set_title(panel["title"], fontsize=11)
+    axes.grid(color="#eceff2")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _unbeaten(points: Sequence[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
+    """Points, in order of cost, that score higher than every cheaper one."""
+    found: list[tuple[str, float, float]] = []
+    for point in points:
+        if not found or point[2] > found[-1][2]:
+            found.append(point)
+    return found
+
+
+def _name_points(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, those on the line first; a name that finds no free place is left out."""
+    best = _unbeaten(sorted(points, key=lambda point: (point[1], -point[2])))
+    places = {point: axes.transData.transform(point[1:]) for point in points}
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places.values()]
+    for point in [*best, *(point for point in points if point not in best)]:
+        size = 8.0 if point in best else 6.5
+        width, height = 0.62 * size * len(point[0]) * 100 / 72, size * 100 / 72
+        for right, up in ((True, True), (False, True), (True, False), (False, False)):
+            left = places[point][0] + (6 if right else -6 - width)
+            low = places[point][1] + (4 if up else -4 - height)
+            box = (left, low, left + width, low + height)
+            if any(_overlap(box, other) for other in taken):
+                continue
+            taken.append(box)
+            ink = _INK if point in best else _PALE
+            at = axes.transData.inverted().transform(box[:2])
+            axes.annotate(point[0], at, fontsize=size, color=ink, va="bottom", ha="left")
+            break
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def save_training_figure(path: str | Path, history: Sequence[Mapping[str, float]]) -> None:

@@ -42,7 +42,7 @@ def test_every_row_of_the_table_is_complete():
         for text in (row.title, row.size, row.licence, row.citation, row.layout):
             assert text
         assert row.page.startswith("https://")
-        assert bool(row.captions) != bool(row.stream), row.name
+        assert [bool(row.captions), bool(row.stream), bool(row.pairs)].count(True) == 1, row.name
         assert find_dataset(row.name) is row
 
 

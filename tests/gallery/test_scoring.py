@@ -181,6 +181,60 @@ def test_a_ranking_is_never_that_of_the_gallery_as_it_was(ranked):
     assert rankings.order(after, query, Where()).searched == 15_000
 
 
+def test_a_gallery_that_grew_is_scored_where_it_grew(ranked, monkeypatch):
+    """And one whose rows are others is scored anew."""
+    rows, make = ranked
+    rankings, query, scored = make(), rows[5].astype(np.float32), []
+    plain = rankings_module.score_rows
+    counted = lambda pieces, queries: scored.append(len(pieces[0])) or plain(pieces, queries)  # noqa: E731
+    monkeypatch.setattr(rankings_module, "score_rows", counted)
+    before, after = Snapshot(1, cache_of(rows[:19_900]), {}), Snapshot(2, cache_of(rows), {})
+    rankings.order(before, query, Where())
+    for share in (None, "0.9"):
+        order = rankings.order(after, query, Where(scene=share))
+        hits = after.cache.index.search(query[None], 90, order.mask)
+        found, scores = order.head(90)
+        assert found.tolist() == hits.rows[0].tolist() and scores.tolist() == hits.scores[0].tolist()
+        assert np.allclose(order.scores[order.mask], rows[order.mask] @ query, atol=ROUNDING) or share is None
+    assert scored == [100] and rankings.scorer.scored == 1 and (rankings.asked, rankings.known) == (3, 2)
+    others = cache_of(rows[::-1].copy())
+    others.row = others.row + 7
+    found, _ = rankings.order(Snapshot(3, others, {}), query, Where()).head(1)
+    assert found.tolist() == [len(rows) - 1 - 5] and rankings.scorer.scored == 2
+
+
+def test_who_is_late_leaves_what_others_know_of_the_gallery_as_it_is(ranked):
+    """A pass over the gallery as it was ends after others have gone over to the one that grew."""
+    rows, make = ranked
+    rankings, slow, quick = make(), rows[5].astype(np.float32), rows[6].astype(np.float32)
+    before, after = Snapshot(1, cache_of(rows[:19_900]), {}), Snapshot(2, cache_of(rows), {})
+
+    class Overtaken(Scorer):
+        def scores(self, pieces, query):
+            if query is slow:
+                rankings.order(after, quick, Where())
+            return super().scores(pieces, query)
+
+    rankings.scorer = Overtaken()
+    assert rankings.order(before, slow, Where()).searched == 19_900
+    for query, best in ((quick, 6), (slow, 5)):
+        order = rankings.order(after, query, Where())
+        assert order.searched == 20_000 and order.head(1)[0].tolist() == [best]
+    assert rankings.scorer.scored == 2 and rankings.known == 2
+
+
+def test_a_filter_of_the_gallery_as_it_was_is_made_anew(ranked, monkeypatch):
+    rows, make = ranked
+    rankings, query, masks = make(), rows[5].astype(np.float32), iter([0.9, 0.5])
+    monkeypatch.setattr(
+        rankings_module, "searchable", lambda cache, *_: np.arange(len(cache.row)) < next(masks) * 20_000
+    )
+    searched = [
+        rankings.order(Snapshot(n, cache_of(rows), {}), query, Where(scene="x")).searched for n in (1, 2)
+    ]
+    assert searched == [18_000, 10_000] and rankings.scorer.scored == 1
+
+
 def test_what_rankings_keep_stays_within_its_bytes(ranked):
     rows, make = ranked
     rankings, seen = make(300_000), Snapshot(1, cache_of(rows), {})

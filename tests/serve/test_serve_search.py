@@ -191,6 +191,22 @@ def test_explanation_says_how_it_was_found(served):
     assert served.search(**{"landsift:explain": True})["landsift:explain"]["path"] == "listing"
 
 
+def test_a_quick_way_is_taken_and_told_where_no_scores_of_all_are_asked_for(served, monkeypatch):
+    monkeypatch.setattr("landsift.index.planner._SCATTERED", 0)
+    monkeypatch.setattr("landsift.index.hamming._DISTANCE_BYTES", 0)
+    monkeypatch.setattr("landsift.index.stored._QUESTIONS", 4)
+    monkeypatch.setattr("landsift.gallery.ways._SUBJECTS", ("green fields", "blue water"))
+    with Gallery.open(served.folder, ToyEncoder()) as gallery:
+        gallery.reindex("cascade", floor=0.2, bits=8)
+    wish = {"q": "blue", "limit": 3, "landsift:explain": True, "landsift:overlapping": "keep"}
+    for histogram, path in ((True, "exact scan"), (False, "cascade")):
+        found = served.search(**wish, **{"landsift:histogram": histogram})
+        facts = found["landsift:explain"]
+        assert facts["path"] == path and ("landsift:histogram" in found) == histogram
+        assert (facts["recall"] == 1.0 and facts["bytes"] == 72 * 16 * 2) == histogram
+        assert any("reads" in note for note in facts["notes"]) != histogram
+
+
 # -- order and pages -----------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from landsift.cli import evaluation, gallery, localizing, serving, training
+from landsift.cli import (
+    change_models,
+    changing,
+    evaluation,
+    explaining,
+    gallery,
+    localizing,
+    serving,
+    training,
+)
 from landsift.cli.show import (
     complain,
     print_cards,
@@ -32,8 +41,11 @@ app = typer.Typer(
 )
 gallery.register(app)
 localizing.register(app)
+explaining.register(app)
+changing.register(app)
 serving.register(app)
 evaluation.register(app)
+change_models.register(app)
 training.register(app)
 lists = typer.Typer(help="Show what is known by name.", no_args_is_help=True)
 training.register_lists(lists)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from landsift.cli.exporting import export_files
 from landsift.cli.parse import parse_box, parse_date, parse_numbers, parse_place
 from landsift.cli.show import (
     complain,
+    counting_bar,
     print_info,
     print_json,
     print_measured,
@@ -26,7 +28,7 @@ from landsift.cli.show import (
 from landsift.errors import UsageError
 
 if TYPE_CHECKING:
-    from landsift.gallery import Near, Where
+    from landsift.gallery import Near, Refine, Where
 
 __all__ = ["register"]
 
@@ -44,6 +46,7 @@ def index(
     tile: o.Tile = None,
     overlap: o.Overlap = None,
     scales: o.Scales = None,
+    views: o.Views = None,
     gsd: o.Gsd = None,
     bands: o.Bands = None,
     crs: o.Crs = None,
@@ -57,7 +60,7 @@ def index(
 
     from landsift.gallery import Gallery
 
-    asked: dict[str, Any] = {"tile": tile, "overlap": overlap, "gsd": gsd, "crs": crs}
+    asked: dict[str, Any] = {"tile": tile, "overlap": overlap, "views": views, "gsd": gsd, "crs": crs}
     asked |= {
         "scales": parse_numbers(scales, "--scales", "1,2"),
         "bands": parse_numbers(bands, "--bands", "4,3,2"),
@@ -116,6 +119,9 @@ def search(
     near_encoder: o.NearEncoder = None,
     csls: o.LessCrowded = False,
     judge: o.Judge = None,
+    pool: o.PoolBy = None,
+    refine: o.RefineTop = None,
+    zoom: o.Zoom = None,
     explain: o.Explain = False,
     as_json: o.AsJson = False,
     geojson: o.GeoJson = None,
@@ -126,23 +132,28 @@ def search(
 ) -> None:
     """Search a gallery in words, by example, or both."""
     from landsift.encoders import load_scorer
-    from landsift.gallery import Gallery
+    from landsift.gallery import Gallery, Pool
 
     where = _where(bbox, after, before, scene)
     scorer = None if judge is None else load_scorer(judge)
+    closer = _refine(refine, zoom)
     with Gallery.open(gallery) as opened:
-        result = opened.search(
-            text,
-            like=like or (),
-            unlike=unlike or (),
-            k=k,
-            where=where,
-            min_score=min_score,
-            overlapping=overlapping,
-            near=_near(near, near_weight, near_encoder),
-            csls=csls,
-            judge=scorer,
-        )
+        with nullcontext() if closer is None else counting_bar("looking closer") as tell:
+            result = opened.search(
+                text,
+                like=like or (),
+                unlike=unlike or (),
+                k=k,
+                where=where,
+                min_score=min_score,
+                overlapping=overlapping,
+                near=_near(near, near_weight, near_encoder),
+                csls=csls,
+                judge=scorer,
+                pool=None if pool is None else Pool.parse(pool),
+                refine=closer,
+                tell=tell,
+            )
         trace = result.trace if explain else None
         if as_json:
             print_json(result.to_dict() | ({} if trace is None else {"explain": trace.to_dict()}))
@@ -277,6 +288,17 @@ def _near(place: str | None, weight: float | None, encoder: str | None) -> Near 
     asked = {"weight": weight, "encoder": encoder}
     chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     return Near(*point, **chosen)
+
+
+def _refine(tiles: int | None, zoom: str | None) -> Refine | None:
+    from landsift.gallery import Refine
+
+    if tiles is None:
+        if zoom is not None:
+            raise UsageError("--zoom says how closely --refine looks; give --refine K too")
+        return None
+    zooms = parse_numbers(zoom, "--zoom", "2,4")
+    return Refine(tiles) if zooms is None else Refine(tiles, zooms)
 
 
 def _outputs(

@@ -26,6 +26,10 @@ Scales = An[
     str | None,
     Option(metavar="1,2", help="Window sizes in tiles; 1,2 finds both a plane and an airport."),
 ]
+Views = An[
+    int | None,
+    Option(help="Views of each tile: 1, or 5, 10, 17 with its 2x2, 3x3, 4x4 crops, for small things."),
+]
 Gsd = An[float | None, Option(metavar="M", help="Resample to this ground sampling distance in metres.")]
 Bands = An[
     str | None,
@@ -81,6 +85,18 @@ LessCrowded = An[bool, Option("--csls", help="Put tiles that are near to every q
 Judge = An[
     str | None,
     Option("--judge", metavar="FOLDER", help="A trained scorer of pairs that orders the best 70 matches."),
+]
+PoolBy = An[
+    str | None,
+    Option("--pool", metavar="max|top-M|lse", help="Score a place by all its tiles and views."),
+]
+RefineTop = An[
+    int | None,
+    Option("--refine", metavar="K", help="Read the best K tiles again and look at their crops."),
+]
+Zoom = An[
+    str | None,
+    Option(metavar="2,4", help="How closely --refine looks: crops a side, 2 to 4; 2 by default."),
 ]
 Overlapping = An[
     str,
@@ -179,7 +195,25 @@ RunFile = An[
 ClipBenchmarkFile = An[
     Path | None, Option("--clip-benchmark", metavar="F", help="Write the recalls as CLIP_benchmark does.")
 ]
-Semantic = An[bool, Option("--semantic", help="Also mAP@R, R-Precision and nDCG; takes longer.")]
+Semantic = An[
+    bool, Option("--semantic", help="Also mAP@R, nDCG, and how consistent answers are; takes longer.")
+]
+Robustness = An[
+    bool, Option("--robustness", help="Score it on spoilt pictures and captions, in five severities.")
+]
+SpoiltSide = An[
+    str | None,
+    Option("--on", metavar="gallery|query|both", help="Which spoilt side is judged (both); robustness."),
+]
+Corruptions = An[
+    str | None,
+    Option("--corruptions", metavar="A,B", help="Some corruptions or families of the suite; robustness."),
+]
+Severities = An[
+    str | None, Option("--severities", metavar="1,2,3,4,5", help="Some of the severities; robustness.")
+]
+Chance = An[int | None, Option("--seed", metavar="N", min=0, help="Of what is drawn (0); robustness.")]
+Cost = An[bool, Option("--cost", help="Measure parameters, operations, times, memory and bytes instead.")]
 Partial = An[bool, Option("--partial", help="Score a set whose copy is short, and say so in its name.")]
 Markdown = An[bool, Option("--markdown", help="Print Markdown.")]
 JsonFile = An[Path | None, Option("--json", metavar="F", help="Write the report as JSON.")]

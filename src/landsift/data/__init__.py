@@ -6,6 +6,8 @@ Needs numpy and Pillow only. Knows no models and no scores.
 from __future__ import annotations
 
 from landsift.data.catalog import find_dataset, list_datasets
+from landsift.data.change import ChangePair, ChangeSet, ImagePair, Question, load_changes
+from landsift.data.change_masks import save_masks
 from landsift.data.check import check_dataset
 from landsift.data.dataset import Dataset
 from landsift.data.exclusions import Exclusions, exclusions_of, read_exclusions, without, write_exclusions
@@ -23,10 +25,14 @@ from landsift.data.templates import Templates, find_templates, list_templates
 
 __all__ = [
     "HASHING_PARTS",
+    "ChangePair",
+    "ChangeSet",
     "Dataset",
     "Exclusions",
+    "ImagePair",
     "Overlap",
     "PublishedScore",
+    "Question",
     "Sample",
     "Templates",
     "check_dataset",
@@ -40,6 +46,7 @@ __all__ = [
     "list_datasets",
     "list_templates",
     "load_captions",
+    "load_changes",
     "load_classes",
     "load_dataset",
     "locate_dataset",
@@ -48,6 +55,7 @@ __all__ = [
     "read_exclusions",
     "read_image",
     "read_images",
+    "save_masks",
     "stream_dataset",
     "without",
     "write_exclusions",

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import Any
 
 from landsift.data import layouts
-from landsift.data.dataset import LABEL_RULES, CaptionFiles, Dataset, Size, StreamFiles
+from landsift.data.dataset import LABEL_RULES, CaptionFiles, Dataset, PairFiles, Size, StreamFiles
 from landsift.errors import UsageError
 
 __all__ = ["find_dataset", "list_datasets"]
@@ -56,11 +56,20 @@ def _row(name: str, table: dict[str, Any]) -> Dataset:
         label=LABEL_RULES[table.pop("label")],
         captions=tuple(map(_caption_files, table.pop("captions", ()))),
         stream=tuple(StreamFiles(**form) for form in table.pop("stream", ())),
+        pairs=_pair_files(table.pop("pairs", None)),
         images=tuple(table.pop("images")),
         aliases=tuple(table.pop("aliases", ())),
         shares=tuple(table.pop("shares", ())),
         **table,
     )
+
+
+def _pair_files(form: dict[str, Any] | None) -> PairFiles | None:
+    if form is None:
+        return None
+    sizes = {split: Size(*form[split]) for split in _SPLITS if split in form}
+    folders = {key: tuple(form.get(key, ())) for key in ("before", "after", "captions", "mask", "semantics")}
+    return PairFiles(form["layout"], classes=form.get("classes", {}), sizes=sizes, **folders)
 
 
 def _caption_files(form: dict[str, Any]) -> CaptionFiles:

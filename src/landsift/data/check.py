@@ -5,7 +5,6 @@ Opens every image once; knows no models.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,13 @@ from pathlib import Path
 
 from landsift.captions import is_blank
 from landsift.data.catalog import find_dataset
+from landsift.data.change import check_changes
 from landsift.data.folder import ImageFolder
 from landsift.data.images import read_image
 from landsift.data.load import FoundDataset, locate_dataset, some
 from landsift.data.stream import check_streams
 from landsift.errors import DatasetError
+from landsift.threads import available_threads
 
 __all__ = ["check_dataset"]
 
@@ -39,6 +40,8 @@ def check_dataset(name: str, root: str | Path) -> list[str]:
     try:
         if row.streamed:
             return list(check_streams(row, root))
+        if row.pairs is not None:
+            return list(check_changes(row, root))
         found = locate_dataset(name, root)
     except DatasetError as error:
         return [str(error)]
@@ -112,5 +115,5 @@ def _unreadable(root: Path, names: Sequence[str]) -> list[str]:
             return False
         return True
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_threads()) as pool:
         return [name for name, good in zip(names, pool.map(opens, names), strict=True) if not good]

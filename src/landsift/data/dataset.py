@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from landsift.data.layouts import Parser
 from landsift.data.records import Record
 
-__all__ = ["LABEL_RULES", "CaptionFiles", "Dataset", "LabelRule", "Size", "StreamFiles"]
+__all__ = ["LABEL_RULES", "CaptionFiles", "Dataset", "LabelRule", "PairFiles", "Size", "StreamFiles"]
 
 LabelRule: TypeAlias = Callable[[Record], str | None]
 """From a record to its class name, or None where the class is unknown."""
@@ -56,6 +56,31 @@ class StreamFiles:
 
 
 @dataclass(frozen=True)
+class PairFiles:
+    """Where a set of two dates keeps its files; folders are relative to the root, ``{split}`` is its split.
+
+    Attributes:
+        layout: How the annotations are written: a key of :data:`landsift.data.change_layouts.LAYOUTS`.
+        before: Accepted folders of the first date's pictures.
+        after: Of the second date's, in the same order.
+        captions: Accepted globs of annotation files, the first that finds any is read.
+        mask: Accepted folders of change masks; empty for sets without any.
+        classes: Grey value in a mask to the class of change it stands for; empty for masks of two values.
+        semantics: Folders of land-cover maps of both dates, which differ where something changed.
+        sizes: What each split must hold; ``all`` for the whole.
+    """
+
+    layout: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    captions: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
+    semantics: tuple[str, ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A row of the table: everything Landsift knows of a published set.
 
@@ -71,6 +96,7 @@ class Dataset:
         label: Class rule.
         captions: Accepted caption files, the first that exists is read. Empty for streamed sets.
         stream: Accepted files of a streamed set, the first glob that finds any is read.
+        pairs: Where a set of two dates keeps its files; None for sets of single pictures.
         aliases: Other names it is found by.
         shares: Names of sets that hold some of the same pictures.
         note: What a user must know.
@@ -87,6 +113,7 @@ class Dataset:
     label: LabelRule
     captions: tuple[CaptionFiles, ...] = ()
     stream: tuple[StreamFiles, ...] = ()
+    pairs: PairFiles | None = None
     aliases: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
     note: str = ""

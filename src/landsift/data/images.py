@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from landsift.errors import DatasetError
+from landsift.threads import available_threads
 from landsift.types import Pixels
 
 __all__ = ["IMAGE_SUFFIXES", "read_image", "read_images"]
@@ -85,7 +86,7 @@ def read_images(sources: Iterable[Any], workers: int | None = None) -> Iterator[
     Yields:
         ``(H, W, 3)`` uint8, in the order of ``sources``.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or available_threads()
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Any] = deque()
         for source in sources:

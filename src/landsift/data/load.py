@@ -131,6 +131,10 @@ def locate_dataset(name: str, root: str | Path) -> FoundDataset:
     row, root = find_dataset(name), Path(root)
     if row.streamed:
         raise UsageError(f"{row.title} is too large to load; read it with stream_dataset({row.name!r}, ...).")
+    if row.pairs is not None:
+        raise UsageError(
+            f"{row.title} shows each place on two dates; read it with load_changes({row.name!r}, ...)."
+        )
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder; give the folder that holds {row.layout}.")
     found = [_open(row, form, base, root) for base in _bases(root) for form in row.captions]

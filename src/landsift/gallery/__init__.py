@@ -9,6 +9,8 @@ from __future__ import annotations
 from landsift.gallery.gallery import Gallery
 from landsift.gallery.indexing import IndexProgress, IndexReport
 from landsift.gallery.nearby import Near
+from landsift.gallery.pooling import Pool
+from landsift.gallery.refining import Refine
 from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.where import Where
@@ -20,6 +22,8 @@ __all__ = [
     "IndexSettings",
     "Match",
     "Near",
+    "Pool",
+    "Refine",
     "SearchResult",
     "Where",
 ]

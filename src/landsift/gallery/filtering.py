@@ -137,7 +137,7 @@ def left_out(where: Where, cache: Cache, ledger: Mapping[int, SceneRow]) -> tupl
     """What a filter could not judge, in sentences."""
     notes = []
     if where.box is not None or where.intersects is not None:
-        lost = int((cache.alive & np.isnan(cache.outlines.west)).sum())
+        lost = int(np.count_nonzero(cache.alive & np.isnan(cache.outlines.west)))
         if lost:
             area = "box" if where.box is not None else "polygon"
             notes.append(f"{lost} tiles without coordinates were left out by the {area}.")

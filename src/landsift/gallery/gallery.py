@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from threading import RLock
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from landsift.encoders import load_encoder
 from landsift.errors import GalleryBusy, GalleryReadOnly, UsageError
@@ -25,10 +24,12 @@ from landsift.gallery.judging import JUDGED, judged
 from landsift.gallery.labels import LabelBook
 from landsift.gallery.naming import TileName
 from landsift.gallery.nearby import Near, Nearby
+from landsift.gallery.pooling import Pool, search_places
 from landsift.gallery.probe import Probe, probe_of
 from landsift.gallery.query import compose
 from landsift.gallery.rankings import Rankings
 from landsift.gallery.reading import cut_tile, draw_map_tile, read_query_image, read_tile, read_upload
+from landsift.gallery.refining import Refine, Sight, refined
 from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.saved import SavedQueries
 from landsift.gallery.scoring import Scorer
@@ -38,6 +39,7 @@ from landsift.gallery.store import DATABASE, ItemRow, SceneRow, Store
 from landsift.gallery.ways import chosen_index, keep_choice, measured_ways, probe_texts, texts_to_measure
 from landsift.gallery.where import Where, fits
 from landsift.gallery.wording import in_words, is_file
+from landsift.gallery.writing import READERS_TURN, writers_place
 from landsift.index import IndexChoice, Stopwatch
 from landsift.scenes import SceneSource, find_sources
 from landsift.threads import available_threads
@@ -45,9 +47,7 @@ from landsift.types import Encoder, EncoderCard, FloatArray, PairScorer, Pixels
 
 __all__ = ["Gallery"]
 
-_READERS_TURN = 2.0
-"""Seconds that a first look at a gallery may hold the writer's place to save the search cache."""
-_ORDERS_BYTES = 64_000_000
+_ORDERS_BYTES = 256_000_000
 QueryItem = str | Path | Pixels
 
 
@@ -274,33 +274,10 @@ class Gallery:
             keep_choice(self._store, chosen)
         return chosen
 
-    @contextmanager
     def _writing(
-        self, on_wait: Callable[[str], None] | None, patience: float = _READERS_TURN
-    ) -> Iterator[None]:
-        """Hold the one writer's place; a process that dies gives it up.
-
-        Args:
-            on_wait: Told that another process writes; then this one waits as long as it takes.
-            patience: Seconds after which that is so.
-        """
-        if not self._store.writable:
-            raise GalleryReadOnly(
-                f"The gallery {self.folder} cannot be written; mend its permissions or copy it elsewhere"
-            )
-        lock = FileLock(self.folder / "writer.lock")
-        try:
-            lock.acquire(timeout=patience)
-        except Timeout:
-            sentence = f"Another process is writing to the gallery {self.folder}"
-            if on_wait is None:
-                raise GalleryBusy(f"{sentence}; try again when it has finished") from None
-            on_wait(f"{sentence}; waiting for it to finish.")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+        self, on_wait: Callable[[str], None] | None, patience: float = READERS_TURN
+    ) -> AbstractContextManager[None]:
+        return writers_place(self.folder, self._store.writable, on_wait, patience)
 
     # -- searching ---------------------------------------------------------------------------------------
 
@@ -317,6 +294,9 @@ class Gallery:
         near: Near | tuple[float, float] | None = None,
         csls: bool = False,
         judge: PairScorer | None = None,
+        pool: Pool | None = None,
+        refine: Refine | None = None,
+        tell: Callable[[int, int], None] | None = None,
     ) -> SearchResult:
         """Find the tiles that fit best, also under filters, by the way that the planner takes.
 
@@ -333,27 +313,39 @@ class Gallery:
             near: Longitude and latitude of a place to prefer, by a location encoder; see :class:`Near`.
             csls: Put tiles that are near to every query further back (one-sided; scores stay as they are).
             judge: Looks at the pixels of the best matches and the text together, and puts them in order.
+            pool: Score places by all tiles and views that show them; see :class:`Pool`.
+            refine: Read the best tiles again and look at their crops; see :class:`Refine`.
+            tell: Called with how many tiles are refined, and of how many.
 
         Raises:
-            UsageError: ``k < 1``, nothing to look for, an empty text, an unknown tile or file.
+            UsageError: ``k < 1``, nothing to look for, an empty text, an unknown tile or file, or ways of
+                ordering that do not go together.
         """
+        if refine is not None and csls:
+            raise UsageError("A closer look orders by scores, and csls by other queries; leave one out")
         watch = Stopwatch()
         texts = [text] if isinstance(text, str) else list(text or ())
         own = [item for item in like if isinstance(item, str)]
         with watch.stage("query encoded", len(texts) + len(like) + len(unlike)):
             wanted = [*self._encode_texts(texts), *(self._vector_of(item) for item in like)]
             unwanted = [self._vector_of(item, or_text=True) for item in unlike]
+        query = compose(self._rows(wanted), self._rows(unwanted))
+        depth = k if judge is None or k < 1 else max(k, JUDGED)
         result = self.rank(
-            compose(self._rows(wanted), self._rows(unwanted)),
+            query,
             words=in_words(texts, like, unlike),
-            k=k if judge is None or k < 1 else max(k, JUDGED),
+            k=depth if refine is None or k < 1 else max(depth, refine.tiles),
             where=where,
-            min_score=min_score,
+            min_score=min_score if refine is None else None,
             overlapping=overlapping,
             without=own,
             near=near,
             csls=csls,
+            pool=pool,
         )
+        if refine is not None:
+            sight = Sight(query, self.encoder, self.read, lambda tile: self.vectors([tile])[0])
+            result = refined(result, refine, sight, depth, min_score, tell)
         if judge is not None:
             result = judged(result, judge, texts, self.read, k)
         trace = None if result.trace is None else result.trace.among(before=tuple(watch.stages))
@@ -374,20 +366,21 @@ class Gallery:
         seen: Snapshot | None = None,
         near: Near | tuple[float, float] | None = None,
         csls: bool = False,
+        pool: Pool | None = None,
     ) -> SearchResult:
         """Find the tiles that fit a vector best; :meth:`search` for those who have encoded already.
 
         Args:
             query: ``(dim,)`` unit vector.
             words: What it means, for headings.
-            k, where, min_score, overlapping, near, csls: As :meth:`search` takes them.
+            k, where, min_score, overlapping, near, csls, pool: As :meth:`search` takes them.
             skip: Leave out so many of the best, for the pages after the first.
             without: Ids of tiles that are never matches.
             order: What :meth:`order` gave for this query and these filters; spares the scan.
             seen: The moment to search, which is that of ``order``; None takes the present one.
 
         Raises:
-            UsageError: ``k < 1``, a negative ``skip``, or another ``overlapping``.
+            UsageError: ``k < 1``, a negative ``skip``, another ``overlapping``, or ``pool`` beside ``csls``.
         """
         if k < 1:
             raise UsageError(f"k must be 1 or more, got {k}; ask for at least one match")
@@ -402,6 +395,9 @@ class Gallery:
         seen = seen or self.snapshot()
         if near is not None:
             order = self._nearby.order(seen.cache, seen.ledger, query, wish.where, near, self._scorer)
+        if pool is not None:
+            order = order or Order.of(seen.cache, seen.ledger, query, wish.where, self._scorer)
+            return search_places(seen.cache, seen.ledger, wish, pool, order)
         return wish.fulfil(seen.cache, seen.ledger, order)
 
     def order(self, query: FloatArray, where: Where | None = None, seen: Snapshot | None = None) -> Order:

@@ -6,7 +6,7 @@ Works on the cache and the ledger; knows no encoder and no raster.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Protocol
 
@@ -92,6 +92,10 @@ class Kept(Protocol):
         ...
 
 
+_Carried = Callable[[Any, Any], Callable[[Any], Kept | None]]
+"""Two versions -> what becomes in the second of what was kept for the first."""
+
+
 class Orders:
     """Complete rankings that were made lately, so that a next page or another threshold costs no scan.
 
@@ -115,15 +119,42 @@ class Orders:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
 
-    def keep(self, version: object, key: Hashable, order: Kept) -> None:
-        """Keep a ranking, and let go of those of other versions and those not asked for the longest."""
+    def keep(
+        self, version: object, key: Hashable, order: Kept | None, carried: _Carried | None = None
+    ) -> None:
+        """Keep a ranking, and let go of those not asked for the longest.
+
+        Args:
+            version, key, order: What to keep, and for which version.
+            carried: Says what of it to keep where others have gone over to another version meanwhile. Without
+                it, that version's rankings are let go of.
+        """
         with self._lock:
-            if version != self._version:
+            if version != self._version and carried is not None:
+                order = None if key in self._kept else carried(version, self._version)(order)
+            elif version != self._version:
                 self._kept.clear()
                 self._bytes, self._version = 0, version
-            if key in self._kept or order.nbytes > self._most:
+            if order is None or order.nbytes > self._most:
                 return
+            if key in self._kept:
+                self._bytes -= self._kept.pop(key).nbytes
             self._kept[key] = order
             self._bytes += order.nbytes
             while self._bytes > self._most:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+    def move_to(self, version: object, carried: _Carried) -> None:
+        """Go over to another version without forgetting what still holds for it.
+
+        Args:
+            version: The one to go to; nothing is done where that is the one already.
+            carried: Given the version there was, says what becomes of each thing kept; None lets go of it.
+        """
+        with self._lock:
+            if version == self._version:
+                return
+            becomes = carried(self._version, version)
+            moved = ((key, becomes(kept)) for key, kept in self._kept.items())
+            self._kept = OrderedDict((key, kept) for key, kept in moved if kept is not None)
+            self._bytes, self._version = sum(kept.nbytes for kept in self._kept.values()), version

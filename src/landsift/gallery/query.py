@@ -18,6 +18,7 @@ NEGATIVE_WEIGHT = 0.5
 
 SAME_PLACE = 0.1
 """Tiles of one scene that share more than this part of the smaller one show one place."""
+_FEW_RIVALS = 16
 
 
 def compose(positives: FloatArray, negatives: FloatArray) -> FloatArray:
@@ -63,9 +64,16 @@ def one_per_place(
     """
     kept: list[int] = []
     kept_of: dict[int, list[int]] = {}
-    for position in range(len(scene)):
-        rivals = kept_of.setdefault(int(scene[position]), [])
-        if position >= lead and rivals and _overlaps(boxes[position], boxes[rivals]):
+    corners = boxes.tolist()
+    for position, of in enumerate(scene.tolist()):
+        rivals = kept_of.setdefault(of, [])
+        if position < lead or not rivals:
+            overlaps = False
+        elif len(rivals) <= _FEW_RIVALS:
+            overlaps = any(_overlap(corners[position], corners[rival]) for rival in rivals)
+        else:
+            overlaps = _overlaps(boxes[position], boxes[rivals])
+        if overlaps:
             continue
         rivals.append(position)
         if position >= lead:
@@ -73,6 +81,16 @@ def one_per_place(
         if len(kept) == enough:
             break
     return np.array(kept, np.int64)
+
+
+def _overlap(box: list[int], other: list[int]) -> bool:
+    """What :func:`_overlaps` says of one other, sooner than arrays can be made of so little."""
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
+        return False
+    own, its = [(right - left) * (bottom - top) for left, top, right, bottom in (box, other)]
+    return width * height > SAME_PLACE * min(own, its)
 
 
 def _overlaps(box: NDArray[np.integer], others: NDArray[np.integer]) -> bool:

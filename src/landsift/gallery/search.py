@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,10 @@ __all__ = ["FEW", "Order", "Wish", "as_match"]
 
 FEW = 8192
 """So many rows are scored sooner alone than together with others."""
+_KEPT_DEPTH = 1024
+
+
+_Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,7 @@ class Order:
     scores: NDArray[np.float32]
     prior: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    _heads: dict[int, _Ranked] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(
@@ -89,12 +94,21 @@ class Order:
         """Memory it takes."""
         return self.scores.nbytes + (0 if self.mask is None else self.mask.nbytes)
 
-    def head(self, depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def head(self, depth: int) -> _Ranked:
         """Positions and exact scores of the ``depth`` best, equal ones in row order.
 
-        The known scores leave out what cannot be among them; the exact search orders the rest.
+        The known scores leave out what cannot be among them; the exact search orders the rest. Short heads
+        are remembered, for whoever asks for the same page again.
         """
         depth = min(depth, self.searched)
+        found = self._heads.get(depth)
+        if found is None:
+            found = self._head(depth)
+            if depth <= _KEPT_DEPTH:
+                self._heads[depth] = found
+        return found
+
+    def _head(self, depth: int) -> _Ranked:
         if depth == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         if depth == self.searched and self.prior is None:

@@ -23,6 +23,7 @@ class IndexSettings:
         gsd: Ground sampling distance of the tiles in metres; None keeps the scene's own.
         bands: 1-based red, green, blue bands; None guesses them.
         crs: Coordinate system of rasters that name none, such as ``EPSG:32633``.
+        views: How often each tile is seen: 1, or 5, 10 or 17 with its crops.
     """
 
     tile: int = 256
@@ -31,14 +32,18 @@ class IndexSettings:
     gsd: float | None = None
     bands: tuple[int, ...] | None = None
     crs: str | None = None
+    views: int = 1
 
     def tiling(self) -> TilingOptions:
         """The part that the tiling geometry needs; checks the values."""
-        return TilingOptions(tile=self.tile, overlap=self.overlap, scales=self.scales, gsd=self.gsd)
+        return TilingOptions(self.tile, self.overlap, self.scales, self.gsd, self.views)
 
     def to_json(self) -> str:
         """Canonical JSON: equal settings give equal text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        if self.views == 1:  # as ledgers say it that were written before there were views
+            del values["views"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> IndexSettings:

@@ -10,9 +10,11 @@ from landsift.index.cascade import CascadeIndex
 from landsift.index.codes import Coder
 from landsift.index.flat import FlatIndex
 from landsift.index.hamming import HammingIndex
+from landsift.index.multihash import MultiHashIndex
 from landsift.index.planner import EXACT, PlannedIndex, Way
 from landsift.index.recall import best_measured
 from landsift.index.stored import KINDS, IndexChoice, StoredWays
+from landsift.index.tokens import TokenTable
 from landsift.index.trace import Stage, Stopwatch, Trace
 
 __all__ = [
@@ -24,10 +26,12 @@ __all__ = [
     "FlatIndex",
     "HammingIndex",
     "IndexChoice",
+    "MultiHashIndex",
     "PlannedIndex",
     "Stage",
     "Stopwatch",
     "StoredWays",
+    "TokenTable",
     "Trace",
     "Way",
     "best_measured",

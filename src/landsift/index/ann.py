@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from landsift.errors import GalleryDamaged, UsageError
 from landsift.files import write_whole
-from landsift.index.checks import as_rows
-from landsift.types import FloatArray, IntArray
+from landsift.index.checks import as_rows, checked_queries
+from landsift.index.table import gathered
+from landsift.types import FloatArray, Hits, IntArray
 
 __all__ = ["AnnIndex"]
 
@@ -34,7 +35,8 @@ _LEAST_SAMPLE = 64
 class AnnIndex:
     """Rows in inverted lists, kept as four-bit product codes.
 
-    Make one with :meth:`learn` or :meth:`load`. It makes shortlists; their order is only about right.
+    Make one with :meth:`learn` or :meth:`load`. Scores are minus the squared distance to a code, so the order
+    is only about right; a :class:`~landsift.index.CascadeIndex` puts shortlists into exact order.
     """
 
     def __init__(self, mean: FloatArray, turn: FloatArray, lists: Any) -> None:
@@ -91,18 +93,43 @@ class AnnIndex:
 
         Fewer come back where the lists that were looked at hold fewer that pass.
         """
+        rows, _, looked = self._nearest(query, size, among)
+        return rows, looked
+
+    def search(self, queries: NDArray[np.floating], k: int, among: NDArray[np.bool_] | None = None) -> Hits:
+        """The ``k`` rows whose codes are nearest to each query in the lists looked at.
+
+        Args:
+            queries: ``(q, dim)``.
+            k: How many; 1 or more. Row -1 stands where the lists held fewer that pass.
+            among: ``(len(self),)`` bool; only rows where it is True are searched. None searches all.
+
+        Raises:
+            UsageError: A shape does not fit, ``k < 1``, or a query is not finite.
+        """
+        queries = checked_queries(queries, k, among, dim=self.dim, count=len(self))
+        found = (self._nearest(query, k, among) for query in queries)
+        return gathered(((rows, -distances) for rows, distances, _ in found), len(queries), k)
+
+    def _nearest(
+        self, query: FloatArray, size: int, among: NDArray[np.bool_] | None
+    ) -> tuple[IntArray, NDArray[np.float32], int]:
+        """Rows, the squared distances of their codes, and about how many codes were looked at."""
         wanted = size
         if among is not None:  # as many more as the filter will take away on average
             wanted = int(size * len(among) / max(1, int(np.count_nonzero(among)))) + 1
         wanted, probes = min(wanted, len(self)), self._probes(wanted)
         if not wanted:
-            return np.empty(0, np.int64), 0
+            return np.empty(0, np.int64), np.empty(0, np.float32), 0
         turned = np.ascontiguousarray((query - self._mean)[None, :] @ self._turn, np.float32)
-        near = self._lists.search(turned, wanted, params=_faiss().SearchParametersIVF(nprobe=probes))[1][0]
-        near = near[near >= 0].astype(np.int64)
+        parameters = _faiss().SearchParametersIVF(nprobe=probes)
+        distances, near = (found[0] for found in self._lists.search(turned, wanted, params=parameters))
+        passing = near >= 0
         if among is not None:
-            near = near[among[near]]
-        return near[:size], len(self) * probes // int(self._lists.nlist)
+            passing &= among[near]
+        rows, distances = near[passing].astype(np.int64), distances[passing]
+        order = np.lexsort((rows, distances))[:size]
+        return rows[order], distances[order], len(self) * probes // int(self._lists.nlist)
 
     def _probes(self, size: int) -> int:
         return min(max(_LEAST_PROBES, size // _SIZE_A_PROBE), int(self._lists.nlist))

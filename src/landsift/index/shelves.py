@@ -7,7 +7,7 @@ and no recall; the note of the header is kept as it is given.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -16,13 +16,12 @@ from uuid import uuid4
 
 from landsift.errors import GalleryDamaged
 from landsift.files import ColumnFolder, replace_file
-from landsift.index.ann import AnnIndex
 from landsift.index.cascade import Shortlister
 from landsift.index.codes import Coder, Codes
 from landsift.index.hamming import HammingIndex, code_columns
 from landsift.types import FloatArray
 
-__all__ = ["CodeShelf", "ListShelf", "Note", "Shelf"]
+__all__ = ["CodeShelf", "FileShelf", "Note", "Shelf"]
 
 _HEADER = "lists.json"
 
@@ -105,26 +104,41 @@ def _encoded(coder: Coder, batches: Batches) -> Iterable[dict[str, Codes]]:
         yield {"codes": coder.encode(rows)}
 
 
-class ListShelf:
-    """Inverted lists: one file, replaced whole, since its bytes are few beside the vectors'.
+class Written(Shortlister, Protocol):
+    """An index that is written as one file."""
+
+    def save(self, path: Path) -> None:
+        """Write to ``path``, whole or not at all."""
+        ...
+
+
+class FileShelf:
+    """Inverted lists or hash tables: one file, replaced whole, since its bytes are few beside the vectors'.
 
     Args:
         folder: Made when it is built.
-        rows: How many rows there are to be, when it is built.
+        learn: Makes an empty index from a sample of the rows and texts that will be searched for.
+        load: Reads one back; raises GalleryDamaged.
     """
 
-    def __init__(self, folder: Path, rows: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        learn: Callable[[FloatArray, FloatArray], Written],
+        load: Callable[[Path], Written],
+    ) -> None:
         self._folder = folder
-        self._rows = rows
+        self._learn = learn
+        self._load = load
 
-    def open(self) -> tuple[AnnIndex, Note]:
-        """The lists, read whole.
+    def open(self) -> tuple[Written, Note]:
+        """The index, read whole.
 
         Raises:
             GalleryDamaged: There are none, or files contradict each other.
         """
         header = self._header()
-        index = AnnIndex.load(self._folder / header["file"])
+        index = self._load(self._folder / header["file"])
         if len(index) != header["count"]:
             raise GalleryDamaged(f"The lists in {self._folder} contradict their header; delete it")
         return index, header["note"]
@@ -132,7 +146,7 @@ class ListShelf:
     def build(self, sample: FloatArray, texts: FloatArray, batches: Batches, note: Note) -> None:
         """Learn the lists and put all rows into them."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._write(AnnIndex.learn(sample, self._rows), batches, note)
+        self._write(self._learn(sample, texts), batches, note)
 
     def append(self, batches: Batches, note: Note) -> None:
         """Put more rows into the lists; without any, only the note is changed."""
@@ -144,7 +158,7 @@ class ListShelf:
         else:
             self._commit(header | {"note": note})
 
-    def _write(self, index: AnnIndex, batches: Batches, note: Note) -> None:
+    def _write(self, index: Written, batches: Batches, note: Note) -> None:
         for rows in batches:
             index.add(rows)
         name = f"lists-{uuid4().hex[:12]}.npz"

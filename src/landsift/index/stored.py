@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landsift.errors import GalleryDamaged, UsageError
+from landsift.index.ann import AnnIndex
 from landsift.index.cascade import Shortlister
 from landsift.index.codes import DEFAULT_BITS, check_bits
 from landsift.index.flat import FlatIndex
+from landsift.index.multihash import MultiHashIndex
 from landsift.index.planner import DEFAULT_FLOOR, PlannedIndex, Way, check_floor
 from landsift.index.recall import Measured, Questions, held_out, measure_recall
-from landsift.index.shelves import CodeShelf, ListShelf, Note, Shelf
+from landsift.index.shelves import CodeShelf, FileShelf, Note, Shelf
 from landsift.types import FloatArray
 
 __all__ = ["KINDS", "IndexChoice", "StoredWays"]
 
 KINDS = ("auto", "flat", "hamming", "cascade", "ann")
 _AUTO_BYTES = 1_000_000_000  # vectors; reading fewer takes less than the time that anybody notices
+_MANY = 10_000_000  # rows above which hash tables may spare the scan of all codes
+_WAYS = ("cascade", "hamming", "ann", "multihash")
 _SAMPLE = 32_768  # rows that directions are learnt from
 _QUESTIONS = 64  # rows that recall is measured with
 _OUTGROWN = 2.0  # times as many rows as the directions were learnt for
@@ -44,7 +49,8 @@ class IndexChoice:
     Attributes:
         kind: ``flat`` scans the vectors; ``hamming`` lets codes alone choose; ``cascade`` lets codes choose a
             shortlist that the vectors put in order; ``ann`` adds inverted lists for searches without filter;
-            ``auto`` is flat up to a gigabyte of vectors and a cascade above.
+            ``auto`` is flat up to a gigabyte of vectors and a cascade above. Where codes choose among more
+            than ten million rows without filter, hash tables of them may spare the scan.
         floor: Least recall of a way; below it, the vectors are scanned.
         bits: Length of the codes.
     """
@@ -61,9 +67,13 @@ class IndexChoice:
 
     def names(self, rows: int, dim: int) -> tuple[str, ...]:
         """The ways that this asks for, over so many rows."""
-        if self.kind == "auto":
-            return ("cascade",) if rows * dim * 2 > _AUTO_BYTES else ()
-        return {"flat": (), "ann": ("ann", "cascade")}.get(self.kind, (self.kind,)) if rows else ()
+        if self.kind == "flat" or not rows or (self.kind == "auto" and rows * dim * 2 <= _AUTO_BYTES):
+            return ()
+        tables = ("multihash",) if rows > _MANY else ()
+        return {
+            "auto": ("cascade", *tables),
+            "ann": ("ann", "cascade"),
+        }.get(self.kind, (self.kind, *tables))
 
 
 class StoredWays:
@@ -99,7 +109,7 @@ class StoredWays:
             anew: Build also what is up to date.
         """
         wanted = self._choice.names(len(flat), flat.dim)
-        for name in ("cascade", "hamming", "ann"):
+        for name in _WAYS:
             if name not in wanted and _shelf_name(name) not in map(_shelf_name, wanted):
                 shutil.rmtree(self._folder / _shelf_name(name), ignore_errors=True)
         for shelf in {_shelf_name(name): self._shelf(name, len(flat)) for name in wanted}.values():
@@ -138,13 +148,17 @@ class StoredWays:
             coarse, note = held
             for batch in _batches(flat, len(coarse)):
                 coarse.add(batch)
-            ways[name] = Way(coarse, _records(name, note))
+            ways[name] = Way(coarse, _records(name, note, self._choice.kind))
         return PlannedIndex(flat, ways, self._choice.floor)
 
     def _shelf(self, name: str, rows: int) -> Shelf:
+        folder, bits = self._folder / _shelf_name(name), self._choice.bits
         if name == "ann":
-            return ListShelf(self._folder / name, rows)
-        return CodeShelf(self._folder / _shelf_name(name), self._choice.bits)
+            return FileShelf(folder, lambda sample, _: AnnIndex.learn(sample, rows), AnnIndex.load)
+        if name == "multihash":
+            learn = partial(MultiHashIndex.learn, rows=rows, bits=bits)
+            return FileShelf(folder, learn, partial(MultiHashIndex.load, bits=bits))
+        return CodeShelf(folder, bits)
 
     def _held(self, shelf: Shelf, keys: NDArray[np.int64]) -> tuple[Shortlister, Note] | None:
         """What a shelf holds of the first of these rows; nothing where it is of others or damaged."""
@@ -163,15 +177,16 @@ def _stamp(keys: NDArray[np.int64]) -> list[int]:
 
 def _shelf_name(way: str) -> str:
     """The folder of a way; codes alone and the cascade share theirs."""
-    return "ann" if way == "ann" else "hamming"
+    return "hamming" if way == "cascade" else way
 
 
-def _records(way: str, note: Note) -> tuple[Measured, ...]:
-    """What counts for a way: codes alone have no longer shortlists, lists are for searches without filter."""
-    records = tuple(map(Measured.from_dict, note["records"]))
-    if way == "hamming":
-        return tuple(record for record in records if record.size == record.k)
-    return tuple(record for record in records if way != "ann" or not record.filtered)
+def _records(way: str, note: Note, kind: str) -> tuple[Measured, ...]:
+    """What counts for a way: codes alone have no longer shortlists; lists and tables, which look at a part of
+    the rows, are for searches without filter."""
+    records = [Measured.from_dict(record) for record in note["records"]]
+    if kind == "hamming":
+        records = [record for record in records if record.size == record.k]
+    return tuple(record for record in records if way not in ("ann", "multihash") or not record.filtered)
 
 
 def _sample(flat: FlatIndex, alive: NDArray[np.bool_]) -> FloatArray:

@@ -19,7 +19,7 @@ class Stage:
     """One step of a search.
 
     Attributes:
-        name: What was done.
+        name: What was done; one that begins with ``exact`` read vectors.
         rows: How many rows, codes or candidates it looked at.
         milliseconds: Wall time.
     """

@@ -14,7 +14,16 @@ from landsift.metrics.caption_set import (
     evaluate_vectors,
 )
 from landsift.metrics.caption_similarity import caption_relevance
+from landsift.metrics.captioning import CaptionScores, caption_scores, no_change_accuracy, rouge_l
 from landsift.metrics.ceiling import Ceiling, retrieval_ceiling
+from landsift.metrics.change_detection import DetectionScores, change_confusion, detection_scores
+from landsift.metrics.change_hybrids import HybridScores, RetrievedContent, hybrid_scores, retrieved_content
+from landsift.metrics.change_retrieval import (
+    ChangeRetrieval,
+    change_relevance,
+    change_retrieval,
+    direction_accuracy,
+)
 from landsift.metrics.classification import ClassificationReport, class_vectors, classification_report
 from landsift.metrics.hashing import (
     CodeScores,
@@ -43,12 +52,16 @@ from landsift.metrics.trec import qrels_lines, run_lines, scores_of_run
 __all__ = [
     "AP_KINDS",
     "RERANKERS",
+    "CaptionScores",
     "CaptionSetReport",
     "Ceiling",
+    "ChangeRetrieval",
     "ClassificationReport",
     "CodeScores",
+    "DetectionScores",
     "Difference",
     "Direction",
+    "HybridScores",
     "Interval",
     "Lookup",
     "MatrixScores",
@@ -56,24 +69,33 @@ __all__ = [
     "Ranks",
     "Reranker",
     "RetrievalReport",
+    "RetrievedContent",
     "Scores",
     "VectorScores",
     "average_precision",
     "bootstrap_intervals",
     "caption_positives",
     "caption_relevance",
+    "caption_scores",
+    "change_confusion",
+    "change_relevance",
+    "change_retrieval",
     "class_vectors",
     "classification_report",
     "code_scores",
     "csls",
+    "detection_scores",
+    "direction_accuracy",
     "dual_softmax",
     "evaluate_scores",
     "evaluate_vectors",
     "expected_hits",
     "find_reranker",
     "hamming_distances",
+    "hybrid_scores",
     "mean_average_precision",
     "ndcg",
+    "no_change_accuracy",
     "pack_bits",
     "paired_bootstrap",
     "qrels_lines",
@@ -86,6 +108,8 @@ __all__ = [
     "retrieval_ceiling",
     "retrieval_ranks",
     "retrieval_report",
+    "retrieved_content",
+    "rouge_l",
     "run_lines",
     "same_class",
     "scene_recall",

@@ -53,6 +53,11 @@ class _Loaded:
         """What this encoder is."""
         return self._card
 
+    @property
+    def matcher(self) -> Matcher:
+        """The model itself, on the device it runs on."""
+        return self._matcher
+
     def _image_features(self, images: Sequence[Pixels]) -> list[Features]:
         size = self._matcher.input_size
         fit = self._matcher.fit

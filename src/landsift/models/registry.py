@@ -25,6 +25,7 @@ __all__ = [
     "find_matcher",
     "fitting",
     "full_options",
+    "list_change",
     "list_hashing",
     "list_matchers",
     "list_zoo",
@@ -33,10 +34,13 @@ __all__ = [
 
 _METHODS = "landsift.models.methods."
 _HASHING = f"{_METHODS}hashing."
+_CHANGE = "landsift.models.change.methods:"
 
 MATCHERS: Mapping[str, str] = {
     "dual": "landsift.models.dual_matcher:SPEC",
     "clip": "landsift.models.clip.matcher:SPEC",
+    "pir-clip": "landsift.models.clip.instructed:SPEC",
+    "pyramid": "landsift.models.pyramid_matcher:SPEC",
     "amfmn-fusion": f"{_METHODS}amfmn:FUSION",
     "amfmn-sim": f"{_METHODS}amfmn:SIM",
     "amfmn-soft": f"{_METHODS}amfmn:SOFT",
@@ -102,6 +106,14 @@ MATCHERS: Mapping[str, str] = {
     "mlcah": f"{_HASHING}mlcah:SPEC",
     "ssah": f"{_HASHING}ssah:SPEC",
     "ucch": f"{_HASHING}ucch:SPEC",
+    "change-fusion": f"{_CHANGE}PAIR",
+    "change-tau": f"{_CHANGE}UNIT",
+    "change-tdn": f"{_CHANGE}GATES",
+    "chg2cap": f"{_CHANGE}CHG2CAP",
+    "mci-net": f"{_CHANGE}MCI",
+    "rsiccformer": f"{_CHANGE}RSICC",
+    "text-itsr": f"{_CHANGE}ITSR",
+    "text-itsr-global": f"{_CHANGE}GLOBAL",
 }
 """Exact name to ``module:attribute`` of a :class:`MatcherSpec`; imported when it is asked for."""
 
@@ -191,6 +203,11 @@ def list_zoo() -> list[str]:
 def list_hashing() -> list[str]:
     """Those of them that are published hashing methods, whose vectors' signs are bits."""
     return [name for name in list_matchers() if MATCHERS[name].startswith(_HASHING)]
+
+
+def list_change() -> list[str]:
+    """Those of them that read two dates: six channels, the earlier picture first."""
+    return [name for name in list_matchers() if MATCHERS[name].startswith(_CHANGE)]
 
 
 def find_matcher(name: str) -> MatcherSpec:

@@ -17,8 +17,10 @@ _PUBLIC = {
     "SceneSource": "sources",
     "TilePlan": "tiling",
     "TilingOptions": "tiling",
+    "VIEW_SHARES": "views",
     "check_size": "uploads",
     "content_hash": "sources",
+    "crops_of": "views",
     "cut_window": "chips",
     "draw_square": "webmap",
     "find_sources": "finding",
@@ -63,4 +65,6 @@ if TYPE_CHECKING:
     from landsift.scenes.tiling import plan as plan
     from landsift.scenes.uploads import check_size as check_size
     from landsift.scenes.uploads import image_suffix as image_suffix
+    from landsift.scenes.views import VIEW_SHARES as VIEW_SHARES
+    from landsift.scenes.views import crops_of as crops_of
     from landsift.scenes.webmap import draw_square as draw_square

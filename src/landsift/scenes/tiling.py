@@ -9,11 +9,13 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
 from landsift.errors import LandsiftWarning, UsageError
+from landsift.scenes.views import VIEW_SHARES, crop_offsets, view_grid
 from landsift.types import Window
 
 __all__ = ["PlannedScene", "ReadBlock", "TilePlan", "TilingOptions", "plan", "read_step"]
@@ -62,6 +64,8 @@ class TilingOptions:
         scales: Window sizes as multiples of ``tile``; the windows are all resampled to ``tile`` pixels.
             Kept in ascending order, each once.
         gsd: Ground sampling distance in metres to resample tiles of scale 1 to; None keeps native pixels.
+        views: How often each tile is seen: 1, or 5, 10 or 17 for the whole and its 2 x 2, 3 x 3 or 4 x 4
+            crops, each a tile of its own at a smaller scale.
 
     Raises:
         UsageError: A value that could never work.
@@ -71,6 +75,7 @@ class TilingOptions:
     overlap: float = 0.25
     scales: tuple[float, ...] = (1.0,)
     gsd: float | None = None
+    views: int = 1
 
     def __post_init__(self) -> None:
         if self.tile != int(self.tile) or not _SMALLEST_TILE <= self.tile <= _LARGEST_TILE:
@@ -82,6 +87,11 @@ class TilingOptions:
             raise UsageError(f"Scales must be one or more numbers above 0, such as 1,2; got {self.scales}.")
         if self.gsd is not None and not (math.isfinite(self.gsd) and self.gsd > 0):
             raise UsageError(f"The ground sampling distance must be above 0 metres; got {self.gsd}.")
+        finer = {_view_scale(scale, grid) for scale in scales} if (grid := view_grid(self.views)) else set()
+        if twice := finer & set(scales):
+            raise UsageError(
+                f"Tiles of scale {min(twice):g} would be cut twice, as a scale and as views; leave one out."
+            )
         object.__setattr__(self, "tile", int(self.tile))
         object.__setattr__(self, "scales", scales)
 
@@ -160,7 +170,8 @@ def plan(scene: PlannedScene, options: TilingOptions) -> TilePlan:
 
     Neighbours share ``options.overlap`` of their width; the last of a row or column is moved inwards to end
     at the edge. Where the scene is narrower than a window, one window of the scene's width takes its place.
-    A scale whose windows are those of the scale before (the scene fits into one) is left out.
+    A scale whose windows are those of the scale before (the scene fits into one) is left out. The crops of a
+    scale's windows follow them, each place once.
 
     Warns:
         LandsiftWarning: ``options.gsd`` is given for a scene without one; its native pixels are used.
@@ -177,8 +188,9 @@ def plan(scene: PlannedScene, options: TilingOptions) -> TilePlan:
     for scale in options.scales:
         layer = _lay(scene, options, scale)
         if before is None or not layer.covers_the_same(before):
-            start = blocks[-1].stop if blocks else 0
-            blocks += _cut_into_blocks(layer, scene, start)
+            for part in (layer, *layer.crops(options)):
+                start = blocks[-1].stop if blocks else 0
+                blocks += _cut_into_blocks(part, scene, start)
             before = layer
     return TilePlan(tuple(blocks))
 
@@ -195,6 +207,13 @@ class _Axis:
     def span(self, count: int) -> int:
         """Native pixels under ``count`` neighbouring windows."""
         return (count - 1) * self.stride + self.length
+
+    def cropped(self, tile: int, grid: int) -> _Axis:
+        """The crops of all windows; never more pixels than there are."""
+        length, within = crop_offsets(self.length, grid)
+        offsets = tuple(sorted({start + shift for start in self.offsets for shift in within}))
+        widest = max((b - a for a, b in pairwise(offsets)), default=self.stride)
+        return _Axis(offsets, length, min(tile, length), widest)
 
     def chunks(self, size: int) -> Iterator[tuple[int, ...]]:
         """Runs of about equal length, at most ``size`` windows each."""
@@ -218,11 +237,24 @@ class _Layer:
     def step(self) -> int:
         return read_step(self.x.length, self.y.length, self.size)
 
+    def crops(self, options: TilingOptions) -> list[_Layer]:
+        """The layer of the windows' crops; none where only whole windows are asked for."""
+        grid = view_grid(options.views)
+        if not grid:
+            return []
+        x, y = (axis.cropped(options.tile, grid) for axis in (self.x, self.y))
+        return [_Layer(x, y, _view_scale(self.scale, grid))]
+
     def covers_the_same(self, other: _Layer) -> bool:
         return all(
             mine.offsets == theirs.offsets and mine.length == theirs.length
             for mine, theirs in ((self.x, other.x), (self.y, other.y))
         )
+
+
+def _view_scale(scale: float, grid: int) -> float:
+    """The scale of crops, with no more digits than the names of tiles have."""
+    return float(f"{scale * VIEW_SHARES[grid]:g}")
 
 
 def _lay(scene: PlannedScene, options: TilingOptions, scale: float) -> _Layer:

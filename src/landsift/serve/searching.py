@@ -24,6 +24,7 @@ from landsift.gallery.query import compose
 from landsift.gallery.search import Order, as_match
 from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
+from landsift.index import EXACT, Trace
 from landsift.serve import stac
 from landsift.serve.archive import Archive
 from landsift.serve.asking import Page, SearchBody, sort_keys, where_of
@@ -95,6 +96,7 @@ class Answer:
         notes: Sentences for people.
         order: All that was searched, where it was ranked.
         aim: What was looked for.
+        trace: How the best were found.
     """
 
     id: str
@@ -106,6 +108,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     order: Order | None = None
     aim: Aim | None = None
+    trace: Trace | None = None
 
 
 class _Turns:
@@ -365,6 +368,7 @@ def _ranked(asked: Asked, aim: Aim, body: SearchBody, skip: int, count: int) -> 
         result.notes,
         order,
         aim,
+        result.trace,
     )
 
 
@@ -421,9 +425,12 @@ def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_
     """How the answer was found, for people who want to know."""
     notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
     ranked = [answer for answer in answers if answer.aim is not None]
-    path = "exact scan" if ranked else "listing"
+    quick = {answer.trace.path: answer.trace for answer in ranked if answer.trace is not None}
+    quick.pop(EXACT, None)
+    path = ", ".join(quick or ["exact scan"]) if ranked else "listing"
+    notes += [f"{trace.why} It finds {trace.recall:.1%} of the best." for trace in quick.values()]
     if any(answer.aim is not None and answer.aim.probe is not None for answer in ranked):
-        path = "linear probe, exact scan"
+        path = f"linear probe, {path}"
     elif body.probe:
         notes.append(
             f"From {LEAST_LABELS} labels of each kind on, a linear probe ranks; until then, Rocchio's rule."
@@ -436,9 +443,18 @@ def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_
         "total": sum(answer.total for answer in answers),
         "encode_ms": round(1000 * encode_s, 3),
         "search_ms": round(1000 * search_s, 3),
-        "bytes": sum(answer.searched * answer.gallery.card.dim * _BYTES_A_NUMBER for answer in ranked),
+        "recall": round(min((trace.recall for trace in quick.values()), default=1.0), 4),
+        "bytes": sum(map(_bytes_read, ranked)),
         "notes": notes,
     }
+
+
+def _bytes_read(answer: Answer) -> int:
+    """Bytes of vectors that were read; a quick way reads those of its shortlists."""
+    rows = answer.searched
+    if answer.trace is not None and answer.trace.path != EXACT:
+        rows = sum(stage.rows for stage in answer.trace.stages if stage.name.startswith(EXACT))
+    return rows * answer.gallery.card.dim * _BYTES_A_NUMBER
 
 
 def _histogram(answers: list[Answer]) -> dict[str, list[Any]]:

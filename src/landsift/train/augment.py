@@ -45,7 +45,7 @@ class Draws:
     colour: NDArray[np.float64]
     hidden: NDArray[np.float64]
 
-    def rows(self, part: slice) -> Draws:
+    def rows(self, part: slice | NDArray[np.int64]) -> Draws:
         """What happens to some of them."""
         return Draws(
             self.box[part],

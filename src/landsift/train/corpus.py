@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landsift.captions import caption_groups, class_words, is_blank
+from landsift.data import ImagePair
 from landsift.errors import DatasetError
 from landsift.types import IntArray, RetrievalSet
 
@@ -114,6 +115,8 @@ def corpus_of(sets: Sequence[RetrievalSet], weights: Sequence[float], *, caption
 
 def _identity(image: Any) -> object:
     """What makes two sources the same picture: their file, or for arrays the array itself."""
+    if isinstance(image, ImagePair):
+        return _identity(image.before), _identity(image.after)
     if isinstance(image, str | os.PathLike):
         return str(Path(image).resolve())
     return id(image)

@@ -227,7 +227,9 @@ def _frozen_lower(
             "or set data.maps to false."
         )
     numbers = {id(weight) for module in passed for weight in module.parameters()}
-    weights = {name: weight for name, weight in split.named_parameters() if id(weight) in numbers}
+    weights: dict[str, Tensor] = {
+        name: weight for name, weight in split.named_parameters() if id(weight) in numbers
+    }
     return split.lower, weights, probe
 
 
@@ -249,6 +251,8 @@ def _key_of(
         digest.update(f"{name} {tuple(tensor.shape)} {float(mean):.4g} {float(spread):.4g}".encode())
     changes = [views, seed, sorted(asdict(feed.recipe).items())] if views > 1 else [views]
     pictures = [feed.store.signature(feed.rows.ravel()), feed.size, feed.store.size, *changes]
+    if feed.store.fit != "squash":  # squashed is what maps of old caches are of
+        pictures.append(feed.store.fit)
     digest.update(repr(pictures).encode())
     return digest.hexdigest()[:16]
 

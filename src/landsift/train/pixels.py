@@ -18,15 +18,16 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from landsift.data import read_image
+from landsift.data import ImagePair, read_image
 from landsift.data.load import some
-from landsift.encoders.pixels import resize_square
-from landsift.errors import DatasetError, GalleryDamaged
+from landsift.encoders.pixels import fit_square
+from landsift.errors import DatasetError, GalleryDamaged, UsageError
 from landsift.files import ColumnFolder
+from landsift.threads import available_threads
 from landsift.train.folders import full_disk_told
 from landsift.types import IntArray, Pixels
 
-__all__ = ["OTHER_DISK", "PixelStore", "Progress"]
+__all__ = ["OTHER_DISK", "PixelStore", "Progress", "stored"]
 
 Progress = Callable[[str, int, int], None]
 """Told what is being prepared, how many are done and how many there are."""
@@ -66,11 +67,13 @@ class PixelStore:
     Args:
         folder: Where stores are kept; made if absent.
         size: Side of the squares in pixels.
+        fit: How an image becomes one: of :data:`landsift.encoders.pixels.FITS`. Squares that were made in
+            other ways lie in other stores.
     """
 
-    def __init__(self, folder: str | Path, size: int) -> None:
-        self.size = size
-        self._folder = Path(folder) / f"pixels-{size}"
+    def __init__(self, folder: str | Path, size: int, fit: str = "squash") -> None:
+        self.size, self.fit = size, fit
+        self._folder = Path(folder) / (f"pixels-{size}" if fit == "squash" else f"pixels-{size}-{fit}")
         self._seen: dict[str, _Seen] = {}
         self._columns: ColumnFolder | None = None
 
@@ -136,7 +139,7 @@ class PixelStore:
     def _add(self, images: Sequence[Any], names: Sequence[str], progress: Progress | None) -> None:
         complaints: list[tuple[str, str]] = []
         done = 0
-        for squares in _in_blocks(images, self.size):
+        for squares in _in_blocks(images, self.size, self.fit):
             good = [square for square in squares if square.pixels is not None]
             complaints += [
                 (names[done + place], square.complaint)
@@ -168,6 +171,34 @@ class PixelStore:
         self._columns = ColumnFolder(self._folder)
 
 
+def stored(
+    store: PixelStore, images: Sequence[Any], names: Sequence[str], progress: Progress | None = None
+) -> IntArray:
+    """Row numbers of images that may be pairs of dates.
+
+    Args:
+        store: Where the squares are.
+        images: As for :meth:`PixelStore.rows`, or :class:`~landsift.data.ImagePair` all.
+        names: What messages call them.
+        progress: Told how far decoding is.
+
+    Returns:
+        ``(N,)``; of pairs ``(N, 2)``, the earlier date first.
+
+    Raises:
+        UsageError: Some are pairs and some are not.
+        DatasetError: Some cannot be read.
+    """
+    pairs = [image for image in images if isinstance(image, ImagePair)]
+    if not pairs:
+        return store.rows(images, names, progress)
+    if len(pairs) != len(images):
+        raise UsageError("Pairs of dates and single pictures cannot train together; give one kind of sets.")
+    flat = [picture for pair in pairs for picture in (pair.before, pair.after)]
+    titles = [f"{name} ({when})" for name in names for when in ("before", "after")]
+    return store.rows(flat, titles, progress).reshape(-1, 2)
+
+
 def _reason(complaint: str) -> str:
     """What a sentence says before its remedy."""
     return (complaint.rpartition("; ")[0] or complaint).rstrip(".")
@@ -188,22 +219,24 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _in_blocks(images: Sequence[Any], size: int) -> Iterator[list[_Square]]:
+def _in_blocks(images: Sequence[Any], size: int, fit: str) -> Iterator[list[_Square]]:
     """Decode in threads, a block at a time, the next block while the last is written."""
-    workers = os.cpu_count() or 1
+    workers = available_threads()
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Any] = deque()
         for first in range(0, len(images), _AT_ONCE):
-            ahead.append([pool.submit(_square, image, size) for image in images[first : first + _AT_ONCE]])
+            ahead.append(
+                [pool.submit(_square, image, size, fit) for image in images[first : first + _AT_ONCE]]
+            )
             if len(ahead) > 1:
                 yield [future.result() for future in ahead.popleft()]
         while ahead:
             yield [future.result() for future in ahead.popleft()]
 
 
-def _square(image: Any, size: int) -> _Square:
+def _square(image: Any, size: int, fit: str) -> _Square:
     try:
-        pixels = resize_square(read_image(image), size)
+        pixels = fit_square(read_image(image), size, fit)
         if isinstance(image, str | os.PathLike):
             path = Path(image)
             found = path.stat()

@@ -25,7 +25,7 @@ from landsift.train.feeding import TrainingData
 from landsift.train.gathering import Processes
 from landsift.train.images import ImageFeed, PixelFeed, map_feed
 from landsift.train.optimizing import freeze
-from landsift.train.pixels import PixelStore, Progress
+from landsift.train.pixels import PixelStore, Progress, stored
 from landsift.train.recipe import Recipe, SetRecipe
 from landsift.train.sources import load_sets, training_sets
 from landsift.train.teacher import teacher_vectors
@@ -185,15 +185,15 @@ def prepared(
     """
     cache, corpus, views = cache_folder(recipe.data.cache), gathered.corpus, recipe.data.views
     side = _side(recipe, matcher)
-    store = PixelStore(cache, side)
-    plain = store if side == matcher.input_size else PixelStore(cache, matcher.input_size)
+    store = PixelStore(cache, side, matcher.fit)
+    plain = store if side == matcher.input_size else PixelStore(cache, matcher.input_size, matcher.fit)
     feed = _Feeds(recipe, matcher, device, tell)
-    images = store.rows(corpus.images, corpus.names, tell)
+    images = stored(store, corpus.images, corpus.names, tell)
     unpaired = None
     if gathered.unpaired is not None and "unpaired" in needs:
-        rows = store.rows(gathered.unpaired.images, gathered.unpaired.names, tell)
+        rows = stored(store, gathered.unpaired.images, gathered.unpaired.names, tell)
         unpaired = feed.made(store, rows, views)
-    judged = [(found, plain.rows(found.images, found.image_names, tell)) for found in gathered.validation]
+    judged = [(found, stored(plain, found.images, found.image_names, tell)) for found in gathered.validation]
     teacher_images = teacher_texts = None
     if recipe.data.teacher:
         teacher_images, teacher_texts = teacher_vectors(recipe.data.teacher, corpus, cache, tell)

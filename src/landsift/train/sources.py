@@ -11,6 +11,7 @@ from pathlib import Path
 
 from landsift.data import (
     HASHING_PARTS,
+    ImagePair,
     exclusions_of,
     find_dataset,
     find_overlap,
@@ -18,6 +19,7 @@ from landsift.data import (
     hashing_part,
     list_datasets,
     load_captions,
+    load_changes,
     load_classes,
     load_dataset,
     one_caption_each,
@@ -58,6 +60,8 @@ def _loaded(row: SetRecipe) -> RetrievalSet:
         images = row.root or Path(row.captions).parent
         return load_captions(images, row.captions, split, name=row.name or None)
     known = {name for found in list_datasets() for name in (found.name, *found.aliases)}
+    if row.name in known and find_dataset(row.name).pairs is not None:
+        return load_changes(row.name, _root_of(row), row.split, partial=row.partial).retrieval_set()
     if row.name in known and row.split in HASHING_PARTS:
         whole = load_dataset(row.name, _root_of(row), "all", partial=row.partial)
         return one_caption_each(hashing_part(whole, row.split))
@@ -101,6 +105,7 @@ def training_sets(recipe: DataRecipe, rows: Sequence[SetRecipe]) -> tuple[list[R
 
     Raises:
         MissingDependency: ``keep_out`` is given and ImageHash is not installed.
+        UsageError: ``keep_out`` is given for sets of two dates.
     """
     scored = [load_set(_row_of(name)) for name in recipe.keep_out]
     left_out: dict[str, int] = {}
@@ -108,6 +113,11 @@ def training_sets(recipe: DataRecipe, rows: Sequence[SetRecipe]) -> tuple[list[R
     for trained in load_sets(rows):
         rest = trained
         for other in scored:
+            if any(isinstance(image, ImagePair) for image in (*rest.images[:1], *other.images[:1])):
+                raise UsageError(
+                    f"data.keep_out compares single pictures, and {rest.name} or {other.name} holds pairs of "
+                    f"dates; leave it empty, and train on the set's own train split"
+                )
             listed = _overlap_list(other, rest, cache_folder(recipe.cache) / "overlap")
             if listed.images:
                 left_out[f"{trained.name}/{trained.split} | {other.name}/{other.split}"] = len(listed.images)
