@@ -29,6 +29,7 @@ CLASSES = ("airport", "water", "homes", "fields")
 SMALL = {
     "image": "resnet-mini",
     "image_start": "random",
+    "cut": "c3",  # of random weights the last stage has to learn too
     "text_start": "random",
     "word_width": 24,
     "dim": 32,
