@@ -24,12 +24,12 @@ ROUNDING = 1e-4
 
 # After each step a thread waits for its turn at the interpreter. Fewer rows would stay nearer to the
 # processor, but while other requests are answered a pass would then wait longer than it works.
-_ROWS_AT_ONCE = 8192
+_ROWS_AT_ONCE = 2048
 _MOST_SCORES = 4_000_000  # of one pass, in memory
 _LIFT = np.float32(2.0**112)
 _SIGN_AND_VALUE = np.int32(-0x70000001)  # every bit but the three between a float16's exponent and its sign
 _SHIFT = np.int32(13)
-_BREATH_S = 0.008
+_BREATH_S = 0.04
 """Seconds between two passes while queries crowd: those that come meanwhile share the next one's cost."""
 
 
