@@ -12,8 +12,9 @@ export LANDSIFT_DATA ?= $(if $(SHARED_DATA),$(abspath $(SHARED_DATA)),)
 demo: $(VENV)/core.stamp
 	$(BIN)/landsift demo demo
 
+# One process a core and one thread each: tests are many and small.
 test: $(VENV)/test.stamp lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

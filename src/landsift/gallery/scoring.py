@@ -22,8 +22,7 @@ __all__ = ["ROUNDING", "Scorer", "score_rows"]
 ROUNDING = 1e-4
 """More than two sums of a unit vector's products can differ by, whatever the order of adding."""
 
-# After each step a thread waits for its turn at the interpreter. Fewer rows would stay nearer to the
-# processor, but while other requests are answered a pass would then wait longer than it works.
+# Their float32 form stays near the processor, and between steps, where threads take turns, lies enough work.
 _ROWS_AT_ONCE = 2048
 _MOST_SCORES = 4_000_000  # of one pass, in memory
 _LIFT = np.float32(2.0**112)
