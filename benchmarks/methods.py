@@ -4,7 +4,8 @@
 has no result yet and writes ``benchmarks/results/methods/NAME-seedN.json`` each; stopped, it goes on where it
 was. The runs lie under ``runs/methods``; ``landsift evaluate runs/methods/NAME-seedN ucm-captions`` gives the
 same test scores. Runs on another set than UCM-Captions have its name in theirs. ``--page`` rewrites
-``docs/methods.md`` alone.
+``docs/methods.md`` alone; ``--costs`` measures the times of all runs that are there once more, on a machine
+that does nothing else.
 """
 
 from __future__ import annotations
@@ -122,6 +123,21 @@ def run_method(job: Job, tell: Callable[[TrainingProgress], None] | None = None)
     return result
 
 
+def measure_costs(jobs: Sequence[Job]) -> None:
+    """Measure times and bytes of the runs that have a result anew, and write them into it."""
+    torch.set_num_threads(1)
+    for job in jobs:
+        if not job.done():
+            continue
+        row = job.recipe.validation.sets[0]
+        data = load_set(type(row)(name=row.name, root=row.root, split="test"))
+        result = json.loads(job.result.read_text("utf-8"))
+        result |= _costs(read_matcher(job.runs / job.title / "best"), data)
+        result["costs_provenance"] = provenance("python -m benchmarks.methods --costs", seed=job.seed)
+        replace_file(job.result, (json.dumps(result, indent=1) + "\n").encode())
+        print(f"{job.title}: {result['image_ms']} ms an image, {result['text_ms']} ms a caption", flush=True)
+
+
 def _tested(name: str, matcher: Matcher, found: FitResult, data: RetrievalSet) -> Report:
     """What ``landsift evaluate`` says of the best weights."""
     if matcher.exact_index:
@@ -181,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=FOLDER)
     parser.add_argument("--runs", type=Path, default=Path("runs/methods"))
     parser.add_argument("--page", action="store_true", help="only rewrite docs/methods.md")
+    parser.add_argument("--costs", action="store_true", help="only measure the times of finished runs anew")
     given = parser.parse_args(arguments)
     for name in given.names:
         find_matcher(name)
@@ -190,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in given.seeds
         for name in given.names or list_zoo()
     ]
-    for job in [] if given.page else jobs:
+    if given.costs:
+        measure_costs(jobs)
+    for job in [] if given.page or given.costs else jobs:
         failed += not _done(job)
     if given.page or given.results == FOLDER:
         from benchmarks.page import write_methods
