@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, origin
 from benchmarks.robustness import read_stored
 from landsift.data.corrupting import CORRUPTIONS, TEXT_NOISES
 from landsift.evaluate import Report
@@ -116,7 +116,7 @@ def _measured(reports: Sequence[Report]) -> list[str]:
             "",
             f"![What is left of the clean score, by corruption and severity](img/{_figure(report)})",
             "",
-            _origin(report.provenance),
+            origin(report.provenance),
             "",
         ]
     return parts
@@ -174,7 +174,7 @@ def _cost(reports: Sequence[Report]) -> list[str]:
             f"- mR {scores['mR']:.2f} on the same set; {scores['load_before']:.1f} and {scores['load_after']:.1f} processes "
             "wanted the machine's processors before and after, so times are upper bounds where that is more than it has.",
             "",
-            _origin(report.provenance),
+            origin(report.provenance),
             "",
         ]
     return parts
@@ -218,14 +218,6 @@ def _figure(report: Report) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _origin(facts: Any) -> str:
-    machine = facts["machine"]
-    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
-    return (
-        f"*{facts['date'][:10]}, commit {(facts['commit'] or 'unknown')[:12]}, {where}; `{facts['command']}`*"
-    )
 
 
 def _read(folder: Path) -> list[Report]:

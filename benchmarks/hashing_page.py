@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, origin
 from landsift.models.methods.hashing.base import HashMatcher
 from landsift.models.registry import find_matcher, list_hashing
 
@@ -129,7 +129,7 @@ def _tables(runs: Sequence[dict[str, Any]]) -> list[str]:
             "|---|---|---|---|---|---|",
             *_lines(own),
             "",
-            _origin(max(own, key=lambda run: run["provenance"]["date"])["provenance"]),
+            origin(max(own, key=lambda run: run["provenance"]["date"])["provenance"]),
             "",
             *_printed(dataset),
         ]
@@ -210,15 +210,7 @@ def _lite(path: Path) -> list[str]:
     for name, found in run["coders"].items():
         values = [f"{found[kind]:.2f}" for kind in ("codes", "reranked", "float")]
         lines.append(f"| {name} | {values[0]} | {found['shortlist']} | {values[1]} | {values[2]} |")
-    return [*lines, "", _origin(run["provenance"]), ""]
-
-
-def _origin(facts: dict[str, Any]) -> str:
-    machine = facts["machine"]
-    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
-    return (
-        f"*{facts['date'][:10]}, commit {(facts['commit'] or 'unknown')[:12]}, {where}; `{facts['command']}`*"
-    )
+    return [*lines, "", origin(run["provenance"]), ""]
 
 
 def _read(folder: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, origin
 
 __all__ = ["write_localizing"]
 
@@ -27,7 +27,7 @@ def write_localizing() -> str:
     """Write the page; returns its name."""
     record = json.loads((RESULTS / "localizing.json").read_text(encoding="utf-8"))
     figures, facts = record["figures"], record["provenance"]
-    parts = [*_engines(figures), *_measured(figures), *_fusing(figures["fusing"]), "", _origin(facts)]
+    parts = [*_engines(figures), *_measured(figures), *_fusing(figures["fusing"]), "", origin(facts)]
     (DOCS / "localize.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
     return "docs/localize.md"
 
@@ -130,11 +130,3 @@ def _fusing(row: dict[str, Any]) -> list[str]:
         "strips of rows, so a scene of any size needs the memory of a few of them, and is smoothed once, whatever is",
         "written of it.",
     ]
-
-
-def _origin(facts: dict[str, Any]) -> str:
-    machine = facts["machine"]
-    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
-    return (
-        f"*{facts['date'][:10]}, commit {(facts['commit'] or 'unknown')[:12]}, {where}; `{facts['command']}`*"
-    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.encoders_page import encoders_section
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, origin
 from landsift.evaluate import FLAG_MEANINGS, Report, leaderboard, leaderboard_markdown, read_reports
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -24,11 +24,11 @@ def write_page() -> str:
         path = RESULTS / f"{name}.json"
         if path.exists():
             record = json.loads(path.read_text(encoding="utf-8"))
-            parts += [*section(record["figures"]), "", _origin(record["provenance"]), ""]
+            parts += [*section(record["figures"]), "", origin(record["provenance"]), ""]
     reports = read_reports([RESULTS])
     if reports:
         parts += ["## What the built-in encoder finds", "", *(report.markdown() for report in reports)]
-        parts += [_origin(reports[0].provenance), ""]
+        parts += [origin(reports[0].provenance), ""]
     (DOCS / "benchmarks.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     _write_leaderboard(reports)
     return "docs/benchmarks.md and docs/leaderboard.md"
@@ -116,7 +116,7 @@ def _measured_methods(rows: Sequence[Any], runs: Sequence[dict[str, Any]]) -> li
             *(line for _, line in sorted(lines, key=lambda pair: -pair[0])),
             "",
             *_shortfalls(rows, dataset, runs),
-            _origin(max(runs, key=lambda run: run["provenance"]["date"])["provenance"]),
+            origin(max(runs, key=lambda run: run["provenance"]["date"])["provenance"]),
             "",
         ]
     return parts
@@ -173,14 +173,6 @@ def _measured_line(row: Any, runs: Sequence[dict[str, Any]]) -> tuple[float, str
         f"{mean(run['seconds'] for run in runs) / 60:.1f}",
     ]
     return total, f"| {' | '.join(cells)} |"
-
-
-def _origin(facts: dict[str, Any]) -> str:
-    machine = facts["machine"]
-    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
-    return (
-        f"*{facts['date'][:10]}, commit {(facts['commit'] or 'unknown')[:12]}, {where}; `{facts['command']}`*"
-    )
 
 
 def _startup(figures: dict[str, Any]) -> list[str]:

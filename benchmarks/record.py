@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,14 @@ def save(name: str, figures: dict[str, Any], *, seed: int | None = None) -> Path
     }
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def origin(facts: Mapping[str, Any]) -> str:
+    """Where figures came from, as a line under them: day, commit, machine, command."""
+    machine = facts["machine"]
+    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
+    commit = (facts["commit"] or "unknown")[:12]
+    return f"*{facts['date'][:10]}, commit {commit}, {where}; `{facts['command']}`*"
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS
+from benchmarks.record import RESULTS, origin
 
 __all__ = ["write_small_objects"]
 
@@ -59,7 +59,7 @@ def write_small_objects() -> str:
             figures = record["figures"]
             parts += [opening(figures)]
             parts += [_set(title, facts) for title, facts in figures["sets"].items()]
-            parts += [_origin(record["provenance"])]
+            parts += [origin(record["provenance"]) + "\n"]
     parts += [_HEADS, _blocks(), _trained()]
     (DOCS / "small-objects.md").write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     return "docs/small-objects.md"
@@ -187,11 +187,4 @@ def _trained() -> str:
         "|---|---|---|---|---|---|",
     ]
     opening = f"Trained alike on {runs[0]['dataset']} for a few passes, chosen on val, one seed:"
-    return "\n".join([opening, "", *head, *rows, "", _origin(runs[0]["provenance"]), ""])
-
-
-def _origin(facts: dict[str, Any]) -> str:
-    machine = facts["machine"]
-    where = f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}"
-    commit = (facts["commit"] or "unknown")[:12]
-    return f"*{facts['date'][:10]}, commit {commit}, {where}; `{facts['command']}`*\n"
+    return "\n".join([opening, "", *head, *rows, "", origin(runs[0]["provenance"]) + "\n", ""])

@@ -80,3 +80,14 @@ def coloured(colour: str, seed: int, height: int = 200, width: int = 260) -> Pix
     pixels[: height // 10] = 1
     pixels[-height // 10 :] = 255
     return pixels.astype(np.uint8)
+
+
+def write_field(path: Path, height: int, width: int, red: tuple[slice, slice]) -> Path:
+    """A blue scene with one red square, and a strip in the west where nothing was seen."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(1, 60, (height, width, 3)).astype(np.uint8)
+    pixels[..., 2] += 150
+    pixels[red] = random.integers(1, 60, pixels[red].shape)
+    pixels[red][..., 0] += 190
+    pixels[:, :200] = 0
+    return write_scene(path, pixels, nodata=0)

@@ -17,7 +17,7 @@ from landsift.localize.fusing import fused, fused_strips
 from landsift.localize.layouts import cell_boxes, diagonal_grids, overlapping_grid
 from landsift.scenes import open_scene
 from landsift.types import Window
-from toys import ToyEncoder, write_scene
+from toys import ToyEncoder, write_field
 
 HEIGHT, WIDTH = 600, 900
 RED = (slice(96, 224), slice(600, 728))
@@ -44,14 +44,7 @@ class CellToy(ToyEncoder):
 
 @pytest.fixture
 def field(tmp_path):
-    """A blue scene with one red square, and a strip in the west where nothing was seen."""
-    random = np.random.default_rng(0)
-    pixels = random.integers(1, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-    pixels[..., 2] += 150
-    pixels[RED] = random.integers(1, 60, pixels[RED].shape)
-    pixels[RED][..., 0] += 190
-    pixels[:, :200] = 0
-    return write_scene(tmp_path / "field.tif", pixels, nodata=0)
+    return write_field(tmp_path / "field.tif", HEIGHT, WIDTH, RED)
 
 
 def test_the_red_square_is_found_to_the_cell(field, tmp_path):

@@ -19,7 +19,7 @@ from landsift.localize.fusing import fused, fused_strips
 from landsift.localize.layouts import anchor_boxes, diagonal_grids, fitting_sides, plain_grid
 from landsift.scenes import open_scene
 from landsift.types import Window
-from toys import ToyEncoder, write_scene
+from toys import ToyEncoder, write_field, write_scene
 
 HEIGHT, WIDTH = 640, 900
 RED = (slice(96, 288), slice(600, 792))
@@ -27,14 +27,7 @@ RED = (slice(96, 288), slice(600, 792))
 
 @pytest.fixture
 def field(tmp_path):
-    """A blue scene with one red square, and a strip in the west where nothing was seen."""
-    random = np.random.default_rng(0)
-    pixels = random.integers(1, 60, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-    pixels[..., 2] += 150
-    pixels[RED] = random.integers(1, 60, pixels[RED].shape)
-    pixels[RED][..., 0] += 190
-    pixels[:, :200] = 0
-    return write_scene(tmp_path / "field.tif", pixels, nodata=0)
+    return write_field(tmp_path / "field.tif", HEIGHT, WIDTH, RED)
 
 
 def twin(evidence: Evidence) -> np.ndarray:

@@ -27,15 +27,7 @@ from landsift.train.terms import Sizes  # noqa: E402
 METHODS = list_zoo()
 TABLES = ("ucm-captions", "rsicd", "rsitmd", "sydney-captions", "nwpu-captions", "textrs")
 
-pytestmark = pytest.mark.parametrize("name", METHODS)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.parametrize("name", METHODS)]
 
 
 def scores_of(matcher, images: Features, texts: Features) -> torch.Tensor:

@@ -27,12 +27,7 @@ RECIPES = ("small-objects", "small-objects-s2", "small-objects-late", "small-obj
 TINY = SMALL | {"width": 16, "cells": 3}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(recipe: str = "small-objects", **options):

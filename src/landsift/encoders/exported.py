@@ -15,8 +15,13 @@ from PIL import Image
 from landsift.encoders.cards import IMAGE_FILE, folder_of
 from landsift.encoders.onnx import OnnxEncoder
 from landsift.encoders.runtimes import Graph, open_graph
-from landsift.encoders.spectral import SpectralNeed, scaled_samples, spectral_need
-from landsift.errors import UsageError
+from landsift.encoders.spectral import (
+    SpectralNeed,
+    check_bands,
+    refuse_pictures,
+    scaled_samples,
+    spectral_need,
+)
 from landsift.types import EncoderCard, FloatArray, Pixels, Spectra
 
 __all__ = ["SpectralOnnxEncoder", "open_exported"]
@@ -72,10 +77,7 @@ class SpectralOnnxEncoder:
             UsageError: There are some: none has the bands.
         """
         if images:
-            raise UsageError(
-                f"{self.card.name} reads the bands {', '.join(self._need.bands)}, which no picture has; ask "
-                f"in words, or by a tile of a scene that holds them."
-            )
+            refuse_pictures(self._need, self.card.name)
         return np.empty((0, self.card.dim), np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
@@ -90,11 +92,7 @@ class SpectralOnnxEncoder:
         """
         rows = np.empty((len(spectra), self.card.dim), np.float32)
         for place, one in enumerate(spectra):
-            if len(one.wavelengths) != len(self._need.bands):
-                raise UsageError(
-                    f"Piece {place} has {len(one.wavelengths)} bands where {self.card.name} reads "
-                    f"{len(self._need.bands)} ({', '.join(self._need.bands)}); give these."
-                )
+            check_bands(one, place, self._need, self.card.name)
             square = _square(scaled_samples(one, self._need.scale), self.card.input_size)
             rows[place] = self._graph.run("bands", square)[0]
         return rows

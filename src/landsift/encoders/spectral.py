@@ -12,10 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from landsift.errors import EncoderError, SceneError
+from landsift.errors import EncoderError, SceneError, UsageError
 from landsift.types import EncoderCard, Spectra
 
-__all__ = ["SENTINEL_2", "ChosenBands", "SpectralNeed", "choose_bands", "scaled_samples", "spectral_need"]
+__all__ = [
+    "SENTINEL_2",
+    "ChosenBands",
+    "SpectralNeed",
+    "check_bands",
+    "choose_bands",
+    "refuse_pictures",
+    "scaled_samples",
+    "spectral_need",
+]
 
 SENTINEL_2: Mapping[str, float] = {
     "B01": 0.443,
@@ -123,6 +132,31 @@ def choose_bands(
         return ChosenBands(tuple(shown), _RED_GREEN_BLUE[: len(shown)])
     numbers = tuple(sorted(centres))
     return ChosenBands(numbers, tuple(centres[number] for number in numbers))
+
+
+def refuse_pictures(need: SpectralNeed, encoder: str) -> None:
+    """Say that an encoder of named bands takes no pictures.
+
+    Raises:
+        UsageError: Always.
+    """
+    raise UsageError(
+        f"{encoder} reads the bands {', '.join(need.bands)}, which no picture has; ask in words, or by a "
+        f"tile of a scene that holds them."
+    )
+
+
+def check_bands(spectra: Spectra, place: int, need: SpectralNeed, encoder: str) -> None:
+    """Refuse a piece of a scene that has another number of bands than an encoder names.
+
+    Raises:
+        UsageError: It has.
+    """
+    if len(spectra.wavelengths) != len(need.bands):
+        raise UsageError(
+            f"Piece {place} has {len(spectra.wavelengths)} bands where {encoder} reads {len(need.bands)} "
+            f"({', '.join(need.bands)}); give these."
+        )
 
 
 def scaled_samples(spectra: Spectra, scale: str) -> NDArray[np.float32]:

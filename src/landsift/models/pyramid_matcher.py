@@ -24,7 +24,7 @@ from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
-from landsift.models.registry import MatcherSource, MatcherSpec, one_of
+from landsift.models.registry import MatcherSource, MatcherSpec, check_choices
 
 __all__ = ["HEADS", "SPEC", "Pyramid", "PyramidOptions"]
 
@@ -55,10 +55,7 @@ class PyramidOptions(TowerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, known in (("block", tuple(NECKS)), ("head", HEADS)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
+        check_choices(self, {"block": tuple(NECKS), "head": HEADS})
         if self.zoom not in (1, 2, 3, 4) or self.bits not in (1, 16) or self.cells < 1:
             raise ValueError("zoom is 1 to 4, bits 1 or 16, cells 1 or more")
 

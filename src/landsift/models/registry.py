@@ -21,6 +21,7 @@ __all__ = [
     "MatcherSpec",
     "MethodCard",
     "build_matcher",
+    "check_choices",
     "checked_options",
     "find_matcher",
     "fitting",
@@ -304,6 +305,22 @@ def fitting(value: Any, default: Any, where: str) -> Any:
     if not fits:
         raise UsageError(f"{where} takes a value like {default!r}; got {value!r}.")
     return value
+
+
+def check_choices(options: object, choices: Mapping[str, Sequence[str]]) -> None:
+    """Refuse options that are not among those known.
+
+    Args:
+        options: Whose attributes are looked at.
+        choices: Attribute to its known values.
+
+    Raises:
+        ValueError: One is unknown; the message ends in the remedy.
+    """
+    for name, known in choices.items():
+        value = getattr(options, name)
+        if value not in known:
+            raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
 
 
 def one_of(name: str, known: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from landsift.errors import UsageError
 from landsift.models import objectives
 from landsift.models.objectives.distillation import DISTANCES
 from landsift.models.objectives.triplet import REDUCTIONS, WEIGHTINGS
-from landsift.models.registry import checked_options, one_of
+from landsift.models.registry import check_choices, checked_options, one_of
 from landsift.train.ground import GroundPhotos, GroundPhotosOptions
 from landsift.train.self_distilling import SelfDistil, SelfDistilOptions
 from landsift.train.term import Encoded, Sizes, Term, positive, there
@@ -28,11 +28,6 @@ __all__ = ["TERMS", "Encoded", "Sizes", "Term", "build_term", "term_options"]
 
 _HOTTEST = math.log(100.0)
 """Largest logarithm of a trained scale, as in CLIP."""
-
-
-def _one(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,7 @@ class TripletOptions:
     steepness: float = 5.0
 
     def __post_init__(self) -> None:
-        _one("reduce", self.reduce, REDUCTIONS)
-        _one("weighting", self.weighting, WEIGHTINGS)
+        check_choices(self, {"reduce": REDUCTIONS, "weighting": WEIGHTINGS})
 
 
 class Triplet(Term):
@@ -263,7 +257,7 @@ class DistilFeaturesOptions:
     texts: bool = True
 
     def __post_init__(self) -> None:
-        _one("distance", self.distance, DISTANCES)
+        check_choices(self, {"distance": DISTANCES})
         if not self.images and not self.texts:
             raise ValueError("learn the teacher's images, texts or both")
 

@@ -30,7 +30,7 @@ from landsift.models.change.losses import (
 )
 from landsift.models.features import Features, TextInput
 from landsift.models.matcher import SplitMatcher
-from landsift.models.registry import MatcherSource, one_of
+from landsift.models.registry import MatcherSource, check_choices
 from landsift.models.starting import MARKS, TOKENIZER_FILE, padded_tokens, word_tokenizer
 
 __all__ = ["UNCHANGED", "ChangeMatcher", "ChangeOptions"]
@@ -101,15 +101,15 @@ class ChangeOptions:
     balanced: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("image", TOWERS),
-            ("cut", (*LEVELS[1:], "none")),
-            ("false_negatives", FALSE_NEGATIVES),
-            ("fusion", _FUSIONS),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
+        check_choices(
+            self,
+            {
+                "image": TOWERS,
+                "cut": (*LEVELS[1:], "none"),
+                "false_negatives": FALSE_NEGATIVES,
+                "fusion": _FUSIONS,
+            },
+        )
         if self.dim % (2 * self.heads) or self.heads < 1:
             raise ValueError(f"dim must be a multiple of twice the heads; got {self.dim} and {self.heads}")
         if self.context_length < 3 or self.input_size < 32:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from landsift.encoders.spectral import scaled_samples, spectral_need
-from landsift.errors import EncoderError, UsageError
+from landsift.encoders.spectral import check_bands, refuse_pictures, scaled_samples, spectral_need
+from landsift.errors import EncoderError
 from landsift.models.clip.matcher import ClipMatcher
 from landsift.models.encoder import TorchEncoder, threads_of_torch
 from landsift.types import EncoderCard, FloatArray, Pixels, Spectra
@@ -51,11 +51,7 @@ class SpectralClipEncoder:
             UsageError: The model reads bands that no picture has.
         """
         if self._need.bands and images:
-            raise UsageError(
-                f"{self.card.name} reads the bands {', '.join(self._need.bands)}, which no picture has; "
-                f"ask in words, "
-                f"or by a tile of a scene that holds them."
-            )
+            refuse_pictures(self._need, self.card.name)
         return self._encoder.encode_images(images)
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
@@ -75,12 +71,8 @@ class SpectralClipEncoder:
         return rows
 
     def _row(self, one: Spectra, place: int) -> FloatArray:
-        wanted = len(self._need.bands)
-        if wanted not in (0, len(one.wavelengths)):
-            raise UsageError(
-                f"Piece {place} has {len(one.wavelengths)} bands where {self.card.name} reads {wanted} "
-                f"({', '.join(self._need.bands)}); give these."
-            )
+        if self._need.bands:
+            check_bands(one, place, self._need, self.card.name)
         values = torch.from_numpy(np.ascontiguousarray(scaled_samples(one, self._need.scale)))
         square = self._square(values.permute(2, 0, 1)[None])
         device = self._matcher.mean.device

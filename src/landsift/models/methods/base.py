@@ -18,7 +18,7 @@ from landsift.models.blocks.trunk import LEVELS, TOWERS, build_trunk
 from landsift.models.blocks.words import TEXT_TOWERS, TextChoice, TextStates, build_text_tower
 from landsift.models.features import Features, TextInput
 from landsift.models.matcher import SplitMatcher
-from landsift.models.registry import MatcherSource, one_of
+from landsift.models.registry import MatcherSource, check_choices
 
 __all__ = ["TowerMatcher", "TowerOptions", "text_choice"]
 
@@ -60,15 +60,15 @@ class TowerOptions:
     context_length: int = 48
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("image", TOWERS),
-            ("cut", (*LEVELS[1:], "none")),
-            ("text", TEXT_TOWERS),
-            ("words", ("random", "glove")),
-        ):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(f"there is no {name} {value!r}; {one_of(value, known)}")
+        check_choices(
+            self,
+            {
+                "image": TOWERS,
+                "cut": (*LEVELS[1:], "none"),
+                "text": TEXT_TOWERS,
+                "words": ("random", "glove"),
+            },
+        )
         if self.context_length < 3 or self.input_size < 32:
             raise ValueError("context_length must be 3 or more and input_size 32 or more")
         if self.dim % 8:
