@@ -29,7 +29,8 @@ def unit_rows(count: int, seed: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_scores_are_inner_products_of_the_stored_rows():
+def test_scores_are_inner_products_of_the_stored_rows(monkeypatch):
+    monkeypatch.setattr("landsift.gallery.scoring._ROWS_AT_ONCE", 512)  # several blocks
     halves = unit_rows(3000, 0).astype("<f2")
     halves[0, :4] = [0.0, -0.0, 6e-8, -6e-5]  # zeros and subnormal numbers
     halves[1] = [65504.0, -1.0] * (DIM // 2)  # the largest float16
@@ -45,9 +46,9 @@ def test_queries_of_many_threads_get_their_own_scores(monkeypatch):
     queries, passes = unit_rows(60, 1), []
     plain = score_rows
 
-    def counted(pieces, queries):
+    def counted(pieces, queries, bits):
         passes.append(len(queries))
-        return plain(pieces, queries)
+        return plain(pieces, queries, bits)
 
     monkeypatch.setattr("landsift.gallery.scoring.score_rows", counted)
     scorer = Scorer()
@@ -108,10 +109,10 @@ def test_those_who_waited_longest_are_scored_first_and_no_one_waits_for_a_second
     pieces, scorer, passes = [unit_rows(10, 0).astype("<f2")], Scorer(), []
     open_gate, plain = threading.Event(), score_rows
 
-    def slow(pieces, queries):
+    def slow(pieces, queries, bits):
         passes.append(queries[:, 0].tolist())
         assert open_gate.wait(10)
-        return plain(pieces, queries)
+        return plain(pieces, queries, bits)
 
     monkeypatch.setattr("landsift.gallery.scoring.score_rows", slow)
     monkeypatch.setattr("landsift.gallery.scoring._MOST_SCORES", 30)  # three queries of ten rows
@@ -121,7 +122,7 @@ def test_those_who_waited_longest_are_scored_first_and_no_one_waits_for_a_second
         waiting = []
         for count, query in enumerate(queries):
             waiting.append(pool.submit(scorer.scores, pieces, query))
-            while not passes or len(scorer._waiting) < count:
+            while (not passes or len(scorer._waiting) < count) and not waiting[-1].done():
                 time.sleep(0.001)
         open_gate.set()
         for future in waiting:

@@ -22,8 +22,9 @@ __all__ = ["ROUNDING", "Scorer", "score_rows"]
 ROUNDING = 1e-4
 """More than two sums of a unit vector's products can differ by, whatever the order of adding."""
 
-# Their float32 form stays near the processor, and between steps, where threads take turns, lies enough work.
-_ROWS_AT_ONCE = 2048
+# Alone, smaller blocks would be as quick. But after every step a thread asks for the interpreter again, and
+# where many do, each time costs more than the step: a pass of few steps is done in a fraction of the time.
+_ROWS_AT_ONCE = 16_384
 _MOST_SCORES = 4_000_000  # of one pass, in memory
 _LIFT = np.float32(2.0**112)
 _SIGN_AND_VALUE = np.int32(-0x70000001)  # every bit but the three between a float16's exponent and its sign
@@ -32,7 +33,9 @@ _BREATH_S = 0.04
 """Seconds between two passes while queries crowd: those that come meanwhile share the next one's cost."""
 
 
-def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> NDArray[np.float32]:
+def score_rows(
+    pieces: Sequence[NDArray[np.float16]], queries: FloatArray, bits: NDArray[np.int32] | None = None
+) -> NDArray[np.float32]:
     """Inner products of all rows with all queries.
 
     Shifted into place, the bits of a float16 are those of a float32 2^112 times too small; the queries are
@@ -41,6 +44,7 @@ def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> ND
     Args:
         pieces: Blocks of ``(n_i, dim)`` finite rows.
         queries: ``(q, dim)``.
+        bits: What :func:`_room` gave for these pieces, or for larger ones; None takes new memory.
 
     Returns:
         ``(n, q)`` float32, the rows of all pieces in order.
@@ -48,13 +52,14 @@ def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> ND
     lifted = np.ascontiguousarray((queries * _LIFT).T)
     # A row a query, so that each one's scores lie together; a block is turned while it is near the processor.
     scores = np.empty((len(queries), sum(map(len, pieces))), np.float32)
-    bits = np.empty((_ROWS_AT_ONCE, lifted.shape[0]), np.int32)
-    products = np.empty((_ROWS_AT_ONCE, len(queries)), np.float32)
+    if bits is None:
+        bits = _room(pieces, lifted.shape[0])
+    products = np.empty((len(bits), len(queries)), np.float32)
     first = 0
     for piece in pieces:
         words = np.asarray(piece).view("<i2")
-        for start in range(0, len(piece), _ROWS_AT_ONCE):
-            part = words[start : start + _ROWS_AT_ONCE]
+        for start in range(0, len(piece), len(bits)):
+            part = words[start : start + len(bits)]
             block, found = bits[: len(part)], products[: len(part)]
             np.left_shift(part, _SHIFT, out=block)
             block &= _SIGN_AND_VALUE
@@ -62,6 +67,11 @@ def score_rows(pieces: Sequence[NDArray[np.float16]], queries: FloatArray) -> ND
             scores[:, first : first + len(part)] = found.T
             first += len(part)
     return scores.T
+
+
+def _room(pieces: Sequence[NDArray[np.float16]], dim: int) -> NDArray[np.int32]:
+    """Memory for the block at work."""
+    return np.empty((max(1, min(_ROWS_AT_ONCE, max(map(len, pieces), default=0))), dim), np.int32)
 
 
 class _Ticket:
@@ -88,6 +98,7 @@ class Scorer:
         self._waiting: list[_Ticket] = []
         self._busy = False
         self._crowded_until = 0.0
+        self._bits = np.empty((0, 0), np.int32)  # kept, since new memory costs as much as a step
         self.passes = self.scored = 0
 
     def scores(self, pieces: Sequence[NDArray[np.float16]], query: FloatArray) -> NDArray[np.float32]:
@@ -133,7 +144,11 @@ class Scorer:
             self.passes += 1
             self.scored += len(together)
         try:
-            scores = score_rows(own.pieces, np.stack([ticket.query for ticket in together]))
+            bits = _room(own.pieces, len(own.query))
+            if bits.shape == self._bits.shape:
+                bits = self._bits
+            self._bits = bits
+            scores = score_rows(own.pieces, np.stack([ticket.query for ticket in together]), bits)
             for ticket, column in zip(together, scores.T, strict=True):
                 ticket.scores = column.copy()  # alone: a view would keep the scores of all in memory
         except BaseException as error:
