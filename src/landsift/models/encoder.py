@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,12 @@ from landsift.types import EncoderCard, FloatArray, Pixels
 
 __all__ = ["TorchEncoder", "TorchScorer", "score_features", "threads_of_torch"]
 
+_IMAGES_AT_ONCE = {"cpu": 8}  # fewer leave processors idle between layers, more leave their caches
+_TEXTS_AT_ONCE = {"cpu": 32}
 _ON_DEVICE = 64
 _PAIRS_AT_ONCE = 2**16
+
+_Item = TypeVar("_Item")
 
 
 class _Loaded:
@@ -62,8 +66,7 @@ class _Loaded:
         size = self._matcher.input_size
         fit = self._matcher.fit
         squares = [fit_square(check_pixels(image, place), size, fit) for place, image in enumerate(images)]
-        at_once = 1 if self._device.type == "cpu" else _ON_DEVICE
-        parts = [squares[first : first + at_once] for first in range(0, len(squares), at_once)]
+        parts = _parts(squares, _IMAGES_AT_ONCE.get(self._device.type, _ON_DEVICE))
         return [self._matcher.image_features(self._pixels(part)).float() for part in parts]
 
     def _pixels(self, squares: Sequence[Pixels]) -> Tensor:
@@ -72,10 +75,16 @@ class _Loaded:
     def _text_features(self, texts: Sequence[str]) -> list[Features]:
         _check_texts(texts)
         self._warn_of_cut(texts)
-        return [
-            self._matcher.text_features(self._matcher.prepare([text]).to(self._device)).float()
-            for text in texts
-        ]
+        # Texts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        parts = _parts([texts[place] for place in order], _TEXTS_AT_ONCE.get(self._device.type, _ON_DEVICE))
+        found = joined(
+            [
+                self._matcher.text_features(self._matcher.prepare(part).to(self._device)).float()
+                for part in parts
+            ]
+        )
+        return [found.rows(torch.tensor(order).argsort().to(self._device))]
 
     def _warn_of_cut(self, texts: Sequence[str]) -> None:
         if not texts:
@@ -98,8 +107,7 @@ class _Loaded:
 class TorchEncoder(_Loaded):
     """A trained dual encoder, run by torch.
 
-    On a CPU every image and text is a run of its own, which makes a row independent, to the last bit, of
-    what else is in the call; on an accelerator images run in batches, and rows agree to rounding.
+    Images and texts run in batches; a row agrees, to float32 rounding, with what it is alone.
 
     Args:
         card: Read from disk, so that it knows its folder.
@@ -194,6 +202,10 @@ def score_features(
         for some in image.chunks(side)
     ]
     return torch.cat(rows)[:, order.argsort().to(text.pooled.device)]
+
+
+def _parts(items: Sequence[_Item], at_once: int) -> list[Sequence[_Item]]:
+    return [items[first : first + at_once] for first in range(0, len(items), at_once)]
 
 
 def _check_texts(texts: Sequence[str]) -> None:

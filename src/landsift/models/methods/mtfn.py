@@ -1,7 +1,8 @@
 """MTFN: rank-20 fusion of one vector each (Wang et al., ACM MM 2019), folded into a bilinear form.
 
 Compare with the row MTFN (re-run by AMFMN); the re-ranker ``reciprocal`` makes it MTFN-RR. Written after
-the released code. Deviates: a GRU stands for skip-thought states; an index ranks by the logit, whose
+the released code. Deviates: a GRU stands for skip-thought states; the recipe counts all wrong pairs, where
+the release counts the hardest, which a few hundred steps hardly move; an index ranks by the logit, whose
 sigmoid the release compares; the release's re-ranker looks at a caption's siblings and so at the answer,
 ours does not.
 """
@@ -21,7 +22,8 @@ from landsift.models.blocks.words import TextStates
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
 from landsift.models.objectives import triplet
-from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
+from landsift.models.objectives.triplet import REDUCTIONS
+from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard, check_choices
 
 __all__ = ["SPEC", "Mtfn", "MtfnOptions"]
 
@@ -34,6 +36,7 @@ class MtfnOptions(TowerOptions):
         ranks: R of the fusion.
         middle: Length of the fused vector.
         margin: What a right pair's probability must be ahead by.
+        reduce: ``hardest`` as released, ``sum`` or ``mean``; see :func:`landsift.models.objectives.triplet`.
     """
 
     text: str = "gru"
@@ -41,6 +44,11 @@ class MtfnOptions(TowerOptions):
     middle: int = 512
     dropout: float = 0.25
     margin: float = 0.2
+    reduce: str = "hardest"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self, {"reduce": REDUCTIONS})
 
 
 class Mtfn(TowerMatcher):
@@ -67,9 +75,14 @@ class Mtfn(TowerMatcher):
     def own_losses(
         self, batch: Batch, image: Features, text: Features, similarity: Tensor
     ) -> dict[str, Tensor]:
-        """Hinge on probabilities, hardest wrong pair, as released."""
+        """Hinge on probabilities."""
+        options = self.options
         likely = torch.sigmoid(similarity + self.offset)
-        return {"hinge-of-likelihoods": triplet(likely, batch.positive, margin=self.options.margin)}
+        return {
+            "hinge-of-likelihoods": triplet(
+                likely, batch.positive, margin=options.margin, reduce=options.reduce
+            )
+        }
 
 
 SPEC = MatcherSpec(
