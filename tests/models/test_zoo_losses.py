@@ -54,6 +54,16 @@ def test_queue_contrast():
         slow -= math.log(own / (own + others)) / 3
     assert queue_contrast(rows, right, kept).item() == pytest.approx(slow, rel=1e-9)
     assert queue_contrast(rows, right, kept[:0]).item() == pytest.approx(0, abs=1e-9)
+    wrong, slow = torch.tensor([[0, 1, 0], [1, 0, 1], [0, 0, 0]], dtype=torch.bool), 0.0
+    for number, row in enumerate(rows):
+        others = [*kept, *(right[other] for other in range(3) if wrong[number, other])]
+        slow += (
+            math.log(sum(math.exp(((other - right[number]) @ row).item() / 0.07) for other in others) + 1) / 3
+        )
+    assert queue_contrast(rows, right, kept, wrong=wrong).item() == pytest.approx(slow, rel=1e-9)
+    same = rows[:1].expand(3, -1)
+    apart = queue_contrast(same, same, -same, wrong=~torch.eye(3, dtype=torch.bool))
+    assert apart.item() == pytest.approx(math.log(3), rel=1e-6), "all in one point are not told apart"
     kept.requires_grad_()
     rows.requires_grad_()
     queue_contrast(rows, right, kept).backward()

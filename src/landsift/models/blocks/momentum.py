@@ -133,11 +133,22 @@ class MomentumContrast(nn.Module):
         """Begin to follow the weights of a matcher; once, when it is whole."""
         self.momentum.track(matcher)
 
-    def forward(self, mine: Features, text: Features, temperature: float) -> Tensor:
-        """The contrast of captions with the images of their rows, ``mine``: a scalar."""
-        return queue_contrast(
-            mine.pooled, text.pooled, self.text_queue.held(), temperature=temperature
-        ) + queue_contrast(text.pooled, mine.pooled, self.image_queue.held(), temperature=temperature)
+    def forward(self, mine: Features, text: Features, wrong: Tensor, temperature: float) -> Tensor:
+        """The contrast of captions with the images of their rows.
+
+        The batch's own wrong answers count beside those remembered. The right ones are of the live weights:
+        were only the slow copy's wrong, all rows could run away from it into one point.
+
+        Args:
+            mine, text: ``n`` rows each: the image of each caption, and the caption.
+            wrong: ``(n, n)`` bool: which captions are wrong for the image of a row.
+            temperature: Of the softmax.
+        """
+        queues = self.text_queue.held(), self.image_queue.held()
+        shared = {"temperature": temperature}
+        return queue_contrast(mine.pooled, text.pooled, queues[0], wrong=wrong, **shared) + queue_contrast(
+            text.pooled, mine.pooled, queues[1], wrong=wrong.T, **shared
+        )
 
     def remember(self, matcher: SplitMatcher, batch: Batch) -> None:
         """Move the slow copy, and remember what it makes of this batch."""

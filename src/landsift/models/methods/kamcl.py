@@ -2,8 +2,9 @@
 
 Compare with the rows KAMCL (ResNet-18, 50 and 101). Written after the released code. Deviates: concepts are
 the most frequent words of the training captions, and an image's are those of the captions drawn for it (in
-the release the targets belong to another image for four in five); pooling weights do not count padding; a
-two-way GRU stands for skip-thought states.
+the release the targets belong to another image for four in five); the batch's own wrong answers count
+beside the queue's, without which all vectors fell into one; pooling weights do not count padding; a two-way
+GRU stands for skip-thought states.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Kamcl(TowerMatcher):
     ) -> dict[str, Tensor]:
         """Contrast with the queues, and, later, cross-entropy of the concepts."""
         options, mine = self.options, image.rows(batch.image_row)
-        contrast = self.contrast(mine, text, options.temperature)
+        contrast = self.contrast(mine, text, ~batch.positive[batch.image_row], options.temperature)
         found = {"queue-contrast": options.contrast * contrast}
         if batch.moment.step >= options.concepts_from * batch.moment.steps:
             bag = text.extras["bag"]

@@ -81,7 +81,7 @@ class Miia(TowerMatcher):
     ) -> dict[str, Tensor]:
         """Contrast with the queues, agreement of both directions, hidden words and cells."""
         options, mine = self.options, image.rows(batch.image_row)
-        contrast = self.contrast(mine, text, options.temperature)
+        contrast = self.contrast(mine, text, ~batch.positive[batch.image_row], options.temperature)
         return {
             "queue-contrast": contrast,
             "agreement": options.agreement * self._agreement(mine.pooled @ text.pooled.T),
