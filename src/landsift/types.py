@@ -193,7 +193,8 @@ class Encoder(Protocol):
     def encode_images(self, images: Sequence[Pixels]) -> FloatArray:
         """Encode ``n`` images of any sizes, each ``(H, W, 3)`` uint8, into ``(n, dim)`` unit rows.
 
-        The row of an image does not depend, to the last bit, on which other images are in the call.
+        The row of an image does not depend on which other images are in the call: to the last bit where they
+        run one by one (ONNX), and to float32 rounding where they run in batches (torch).
         """
         ...
 

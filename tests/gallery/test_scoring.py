@@ -171,7 +171,7 @@ def test_filters_of_one_query_share_a_pass_and_rank_as_the_exact_search(ranked, 
     found, scores = order.head(40)
     assert found.tolist() == hits.rows[0].tolist() and scores.tolist() == hits.scores[0].tolist()
     assert order.spread.counts.sum() == order.searched
-    assert (rankings.asked, rankings.known) == (2, share != "0.1")
+    assert (rankings.asked, rankings.known) == (2, 1)
 
 
 def test_a_ranking_is_never_that_of_the_gallery_as_it_was(ranked):
@@ -202,6 +202,19 @@ def test_a_gallery_that_grew_is_scored_where_it_grew(ranked, monkeypatch):
     others.row = others.row + 7
     found, _ = rankings.order(Snapshot(3, others, {}), query, Where()).head(1)
     assert found.tolist() == [len(rows) - 1 - 5] and rankings.scorer.scored == 2
+
+
+def test_few_rows_are_scored_alone_unless_all_are_known(ranked):
+    rows, make = ranked
+    rankings, seen = make(), Snapshot(1, cache_of(rows), {})
+    queries, few = rows[5:7].astype(np.float32), Where(scene="0.2")
+    rankings.order(seen, queries[0], Where())
+    found = [rankings.order(seen, query, few) for query in queries]
+    assert rankings.scorer.scored == 1 and rankings.known == 1
+    for order, query in zip(found, queries, strict=True):
+        hits = seen.cache.index.search(query[None], 20, order.mask)
+        assert order.searched == int(order.mask.sum()) < 8000
+        assert [list(part) for part in order.head(20)] == [list(hits.rows[0]), list(hits.scores[0])]
 
 
 def test_who_is_late_leaves_what_others_know_of_the_gallery_as_it_is(ranked):
@@ -241,8 +254,8 @@ def test_what_rankings_keep_stays_within_its_bytes(ranked):
     rankings, seen = make(300_000), Snapshot(1, cache_of(rows), {})
     for number in range(12):
         rankings.order(seen, rows[number].astype(np.float32), Where(scene=f"0.{number + 50}"))
-        assert sum(kept.nbytes for kept in rankings._kept._kept.values()) <= 300_000
-    assert len(rankings._kept._kept) > 2
+        assert rankings._kept.nbytes <= 300_000
+    assert len(rankings._kept) > 2
 
 
 def test_rankings_are_kept_while_the_gallery_stays_and_memory_lasts():
@@ -261,3 +274,18 @@ def test_rankings_are_kept_while_the_gallery_stays_and_memory_lasts():
     assert orders.get(2, "a") is None
     orders.keep(2, "a", second)
     assert orders.get(2, "a") is second and orders.get(1, "c") is None
+
+
+def test_what_was_asked_for_once_does_not_drive_out_what_is_asked_for_again():
+    orders = Orders(most_bytes=1000)
+    often = np.zeros(150, np.float32)
+    orders.keep(1, "often", often)
+    assert orders.get(1, "often") is often
+    for number in range(20):
+        orders.keep(1, number, np.zeros(50, np.float32))
+        assert orders.nbytes <= 1000
+    assert orders.get(1, "often") is often and orders.get(1, 19) is not None and orders.get(1, 5) is None
+    for number in range(3):  # asked for again, each: the one asked for the longest ago goes
+        orders.keep(1, f"again {number}", np.zeros(100, np.float32))
+        orders.get(1, f"again {number}")
+    assert orders.nbytes <= 1000 and orders.get(1, "often") is None

@@ -92,12 +92,46 @@ class Kept(Protocol):
         ...
 
 
+_NEWS_SHARE = 0.25
+"""What was asked for once may take this much of the memory before it gives way to itself."""
 _Carried = Callable[[Any, Any], Callable[[Any], Kept | None]]
 """Two versions -> what becomes in the second of what was kept for the first."""
 
 
+class _Shelf:
+    """Things by key, the one put there last at the end, and the bytes of all."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self.nbytes = 0
+
+    def put(self, key: Hashable, thing: Kept) -> None:
+        self.kept[key] = thing
+        self.nbytes += thing.nbytes
+
+    def take(self, key: Hashable) -> Kept | None:
+        thing = self.kept.pop(key, None)
+        self.nbytes -= 0 if thing is None else thing.nbytes
+        return thing
+
+    def drop_oldest(self) -> None:
+        self.nbytes -= self.kept.popitem(last=False)[1].nbytes
+
+    def changed(self, becomes: Callable[[Any], Kept | None]) -> _Shelf:
+        """What becomes of each thing, in the same order."""
+        shelf = _Shelf()
+        for key, thing in self.kept.items():
+            other = becomes(thing)
+            if other is not None:
+                shelf.put(key, other)
+        return shelf
+
+
 class Orders:
     """Complete rankings that were made lately, so that a next page or another threshold costs no scan.
+
+    What was asked for once must not drive out what people ask for again and again: it has a shelf of its own,
+    and gives way first (a segmented LRU; Karedla, Love and Wherry, IEEE Computer 27, 1994).
 
     Args:
         most_bytes: Memory they may take together.
@@ -105,19 +139,31 @@ class Orders:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._bytes = 0
+        self._once, self._again = _Shelf(), _Shelf()
         self._version: object = None
         self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._once.kept) + len(self._again.kept)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return self._once.nbytes + self._again.nbytes
 
     def get(self, version: object, key: Hashable) -> Any:
         """The ranking of a version of the gallery that is kept under a key."""
         with self._lock:
             if version != self._version:
                 return None
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            found = self._take(key)
+            if found is not None:
+                self._again.put(key, found)
+            return found
+
+    def _take(self, key: Hashable) -> Kept | None:
+        found = self._again.take(key)
+        return self._once.take(key) if found is None else found
 
     def keep(
         self, version: object, key: Hashable, order: Kept | None, carried: _Carried | None = None
@@ -131,18 +177,18 @@ class Orders:
         """
         with self._lock:
             if version != self._version and carried is not None:
-                order = None if key in self._kept else carried(version, self._version)(order)
+                known = key in self._once.kept or key in self._again.kept
+                order = None if known else carried(version, self._version)(order)
             elif version != self._version:
-                self._kept.clear()
-                self._bytes, self._version = 0, version
+                self._once, self._again, self._version = _Shelf(), _Shelf(), version
             if order is None or order.nbytes > self._most:
                 return
-            if key in self._kept:
-                self._bytes -= self._kept.pop(key).nbytes
-            self._kept[key] = order
-            self._bytes += order.nbytes
-            while self._bytes > self._most:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            shelf = self._once if self._again.take(key) is None else self._again
+            self._once.take(key)
+            shelf.put(key, order)
+            while self.nbytes > self._most:
+                news = len(self._once.kept) > 1 and self._once.nbytes > self._most * _NEWS_SHARE
+                (self._once if news or not self._again.kept else self._again).drop_oldest()
 
     def move_to(self, version: object, carried: _Carried) -> None:
         """Go over to another version without forgetting what still holds for it.
@@ -155,6 +201,5 @@ class Orders:
             if version == self._version:
                 return
             becomes = carried(self._version, version)
-            moved = ((key, becomes(kept)) for key, kept in self._kept.items())
-            self._kept = OrderedDict((key, kept) for key, kept in moved if kept is not None)
-            self._bytes, self._version = sum(kept.nbytes for kept in self._kept.values()), version
+            self._once, self._again = self._once.changed(becomes), self._again.changed(becomes)
+            self._version = version

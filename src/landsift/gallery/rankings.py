@@ -47,10 +47,14 @@ class Rankings:
         self._kept.move_to(seen.cache, _carried)
         mask = self._mask(seen, where)
         key = query.tobytes()
-        if mask is not None and np.count_nonzero(mask) <= FEW:
+        if mask is not None and self._is_cheaper_alone(seen.cache, key, mask):
             return self._filtered(seen.cache, (key, where), query, mask)
         whole = self._whole(seen.cache, key, query)
         return whole if mask is None else whole.among(mask)
+
+    def _is_cheaper_alone(self, cache: Cache, key: Hashable, mask: NDArray[np.bool_]) -> bool:
+        """Whether few rows pass, and those of all are not known anyway."""
+        return int(np.count_nonzero(mask)) <= FEW and not isinstance(self._kept.get(cache, key), Order)
 
     def _mask(self, seen: Snapshot, where: Where) -> NDArray[np.bool_] | None:
         """The rows that pass; None means all."""
