@@ -176,6 +176,14 @@ def processor_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def machine_ticks() -> dict[str, int]:
+    """What the cores have done since the start: all ticks, those idle, and those the host gave to others."""
+    values = [
+        int(value) for value in Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:]
+    ]
+    return {"all": sum(values[:8]), "idle": values[3] + values[4], "stolen": values[7]}
+
+
 def reuse(port: int) -> dict[str, float]:
     """The server's counts of what was known already, and of queries that shared a pass."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
@@ -234,7 +242,7 @@ def run() -> None:
 def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
     """Warm up, load while the gallery grows, and look whether the server saw what was added."""
     asyncio.run(load(port, WARM_UP_S, SEED + 1000))
-    before, busy, known = memory_mb(process), processor_s(process), reuse(port)
+    before, busy, known, ticks = memory_mb(process), processor_s(process), reuse(port), machine_ticks()
     during: list[float] = []
     # Into a file: a pipe that nobody reads meanwhile would fill and stop the clients.
     with tempfile.TemporaryFile("w+") as told:
@@ -245,6 +253,7 @@ def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
         told.seek(0)
         taken = json.loads(told.read())
     busy = processor_s(process) - busy
+    ticks = {name: value - ticks[name] for name, value in machine_ticks().items()}
     body = json.dumps({"q": "a harbour", "limit": 1}).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/search", body, {"Content-Type": "application/json"}
@@ -260,6 +269,8 @@ def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
         "requests_per_s": round(count / SECONDS, 1),
         "errors": len(taken["error"]),
         "processor_ms_per_request": round(1000 * busy / max(1, count), 2),
+        "idle_share_of_the_machine": round(ticks["idle"] / ticks["all"], 2),
+        "share_the_host_gave_to_others": round(ticks["stolen"] / ticks["all"], 2),
         "load_average_of_the_machine": round(os.getloadavg()[0], 1),
         "search": percentiles(taken["search"]),
         "all": percentiles(taken["search"] + taken["dates"]),
