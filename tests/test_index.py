@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from landsift.errors import GalleryDamaged, UsageError
-from landsift.index import FlatIndex
+from landsift.index import FlatIndex, scores_of_all
 
 
 def slow_search(rows: np.ndarray, query: np.ndarray, k: int, among: np.ndarray | None) -> list[int]:
@@ -82,6 +82,20 @@ def test_scores_do_not_depend_on_the_filter():
     some = index.search(query, 100, among)
     by_row = dict(zip(all_scores.rows[0], all_scores.scores[0], strict=True))
     assert all(by_row[row] == score for row, score in zip(some.rows[0], some.scores[0], strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 700, 5000])
+def test_the_scores_of_all_rows_are_those_of_the_search(monkeypatch, count):
+    monkeypatch.setattr("landsift.index.flat._CHUNK_OF_ALL", 1024)
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((count, 24)).astype("<f2")
+    rows[0] = 0
+    index = FlatIndex(24)
+    index.attach(rows)
+    for query in rng.standard_normal((3, 24)).astype(np.float32):
+        hits = index.search(query[None], count)
+        assert scores_of_all(rows, query)[hits.rows[0]].tolist() == hits.scores[0].tolist()
+    assert scores_of_all(rows[:0], query).shape == (0,)
 
 
 def test_saved_index_answers_as_before_and_can_be_replaced_under_a_reader(tmp_path):

@@ -29,16 +29,18 @@ def unit_rows(count: int, seed: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_scores_are_inner_products_of_the_stored_rows(monkeypatch):
+@pytest.mark.parametrize("count", [1, 5, 9])
+def test_scores_are_inner_products_of_the_stored_rows(monkeypatch, count):
     monkeypatch.setattr("landsift.gallery.scoring._ROWS_AT_ONCE", 512)  # several blocks
     halves = unit_rows(3000, 0).astype("<f2")
     halves[0, :4] = [0.0, -0.0, 6e-8, -6e-5]  # zeros and subnormal numbers
     halves[1] = [65504.0, -1.0] * (DIM // 2)  # the largest float16
     pieces = [halves[:700], halves[700:701], halves[701:]]
-    queries = unit_rows(5, 1)
+    queries = unit_rows(count, 1)
     expected = halves.astype(np.float64) @ queries.T.astype(np.float64)
     assert np.allclose(score_rows(pieces, queries), expected, rtol=1e-5, atol=1e-5)
-    assert score_rows([], queries).shape == (0, 5)
+    assert score_rows([], queries).shape == (0, count)
+    assert score_rows([halves[:0]], queries).shape == (0, count)
 
 
 def test_queries_of_many_threads_get_their_own_scores(monkeypatch):

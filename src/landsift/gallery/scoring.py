@@ -1,20 +1,23 @@
 """The scores of all tiles for many queries: those that come together share one pass over the vectors.
 
-A pass costs little more for sixteen queries than for two, since most of it turns float16 into float32. The
-scores are those of the exact search up to float32 rounding, which may differ with the company a query has; so
-they serve to count and to leave out, and the exact search orders what is left. Pure numpy; knows no gallery.
+A few queries are read off faiss's kernel one after the other. From some seven on, a matrix product is
+cheaper: it costs little more for sixteen queries than for two, since most of it turns float16 into float32.
+The scores are those of the exact search up to float32 rounding, which may differ with the company a query
+has; so they serve to count and to leave out, and the exact search orders what is left. Knows no gallery.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from landsift.index import scores_of_all
 from landsift.types import FloatArray
 
 __all__ = ["ROUNDING", "Scorer", "score_rows"]
@@ -29,6 +32,8 @@ _MOST_SCORES = 4_000_000  # of one pass, in memory
 _LIFT = np.float32(2.0**112)
 _SIGN_AND_VALUE = np.int32(-0x70000001)  # every bit but the three between a float16's exponent and its sign
 _SHIFT = np.int32(13)
+_FEW = 6
+"""So many queries are sooner scored one after the other."""
 _BREATH_S = 0.04
 """Seconds between two passes while queries crowd: those that come meanwhile share the next one's cost."""
 
@@ -38,9 +43,6 @@ def score_rows(
 ) -> NDArray[np.float32]:
     """Inner products of all rows with all queries.
 
-    Shifted into place, the bits of a float16 are those of a float32 2^112 times too small; the queries are
-    made as much larger. That is several times faster than numpy's own conversion.
-
     Args:
         pieces: Blocks of ``(n_i, dim)`` finite rows.
         queries: ``(q, dim)``.
@@ -49,11 +51,25 @@ def score_rows(
     Returns:
         ``(n, q)`` float32, the rows of all pieces in order.
     """
+    if len(queries) > _FEW or not len(pieces):
+        return _multiplied(pieces, queries, _room(pieces, queries.shape[1]) if bits is None else bits)
+    scores = np.empty((len(queries), sum(map(len, pieces))), np.float32)
+    for row, query in zip(scores, queries, strict=True):
+        np.concatenate([scores_of_all(np.asarray(piece), query) for piece in pieces], out=row)
+    return scores.T
+
+
+def _multiplied(
+    pieces: Sequence[NDArray[np.float16]], queries: FloatArray, bits: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """The same as one matrix product a block.
+
+    Shifted into place, the bits of a float16 are those of a float32 2^112 times too small; the queries are
+    made as much larger. That is several times faster than numpy's own conversion.
+    """
     lifted = np.ascontiguousarray((queries * _LIFT).T)
     # A row a query, so that each one's scores lie together; a block is turned while it is near the processor.
     scores = np.empty((len(queries), sum(map(len, pieces))), np.float32)
-    if bits is None:
-        bits = _room(pieces, lifted.shape[0])
     products = np.empty((len(bits), len(queries)), np.float32)
     first = 0
     for piece in pieces:
@@ -90,10 +106,12 @@ class Scorer:
     """Scores queries of any number of threads, together where they come together, in the order they came.
 
     Attributes:
+        aside: Entered while scores are waited for or made, for whoever rations the interpreter.
         passes, scored: How many passes there were, and how many queries they scored.
     """
 
     def __init__(self) -> None:
+        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
         self._counting = Lock()
         self._waiting: list[_Ticket] = []
         self._busy = False
@@ -109,6 +127,15 @@ class Scorer:
             query: ``(dim,)``.
         """
         ticket = _Ticket(pieces, query)
+        with self.aside():
+            self._wait(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.scores is not None
+        return ticket.scores
+
+    def _wait(self, ticket: _Ticket) -> None:
+        """Until somebody's pass has scored it, which may be its own."""
         with self._counting:
             self._waiting.append(ticket)
             leads, self._busy = not self._busy, True
@@ -119,10 +146,6 @@ class Scorer:
                 self._pass(ticket)
             finally:
                 self._hand_on()
-        if ticket.error is not None:
-            raise ticket.error
-        assert ticket.scores is not None
-        return ticket.scores
 
     def _hand_on(self) -> None:
         """Let the one who has waited longest make the next pass."""
@@ -154,7 +177,7 @@ class Scorer:
         except BaseException as error:
             for ticket in together:
                 ticket.error = error
-        self._crowded_until = time.monotonic() + _BREATH_S if len(together) > 1 else 0.0
+        self._crowded_until = time.monotonic() + _BREATH_S if len(together) > _FEW else 0.0
         for ticket in together[1:]:
             ticket.called.release()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from landsift.index.ann import AnnIndex
 from landsift.index.cascade import CascadeIndex
 from landsift.index.codes import Coder
-from landsift.index.flat import FlatIndex
+from landsift.index.flat import FlatIndex, scores_of_all
 from landsift.index.hamming import HammingIndex
 from landsift.index.multihash import MultiHashIndex
 from landsift.index.planner import EXACT, PlannedIndex, Way
@@ -35,4 +35,5 @@ __all__ = [
     "Trace",
     "Way",
     "best_measured",
+    "scores_of_all",
 ]

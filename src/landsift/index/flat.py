@@ -2,8 +2,7 @@
 
 Knows no ids, no metadata and no model. faiss's SIMD float16 kernel reads the rows where they lie, so a
 million rows are opened without being loaded, and a query costs one pass over the bytes. What bounds a
-search is memory
-bandwidth: ``rows searched * dim * 2`` bytes.
+search is memory bandwidth: ``rows searched * dim * 2`` bytes.
 """
 
 from __future__ import annotations
@@ -25,12 +24,13 @@ from landsift.index.table import blank_table
 from landsift.threads import available_threads
 from landsift.types import Hits
 
-__all__ = ["FlatIndex"]
+__all__ = ["FlatIndex", "scores_of_all"]
 
 _CHUNK_ONE_QUERY = (
     65_536  # rows a thread scans per call: long enough to hide the call, short enough to balance
 )
 _CHUNK_MANY_QUERIES = 8_192  # a chunk that stays in the last-level cache while every query passes over it
+_CHUNK_OF_ALL = 1_048_576  # every score is held twice while a chunk is read
 
 
 @lru_cache(maxsize=1)
@@ -271,6 +271,38 @@ class _Kernel:
             )
         ids += np.where(ids >= 0, first, 0)
         return ids, scores
+
+    def scan_all(self, query: NDArray[np.float32], rows: NDArray[np.float16]) -> NDArray[np.float32]:
+        """The score of every row, ``(n,)``: a search for all above minus infinity meets them in order."""
+        faiss = self._faiss
+        scanner = self._scanners()[0]
+        scanner.set_query(faiss.swig_ptr(query))
+        scanner.set_list(0, 0.0)
+        found = faiss.RangeSearchResult(1)
+        part = faiss.RangeSearchPartialResult(found)
+        codes = faiss.swig_ptr(rows.view(np.uint8).reshape(-1))
+        scanner.scan_codes_range(len(rows), codes, None, -np.inf, part.new_result(0))
+        part.finalize()
+        scores: NDArray[np.float32] = faiss.rev_swig_ptr(found.distances, len(rows)).copy()
+        return scores
+
+
+def scores_of_all(rows: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The score of every row, to the last bit what :meth:`FlatIndex.search` gives it.
+
+    Args:
+        rows: ``(n, dim)`` finite, little-endian.
+        query: ``(dim,)``.
+
+    Returns:
+        ``(n,)`` float32, in row order.
+    """
+    query = np.ascontiguousarray(query, np.float32)
+    kernel, scores = _kernel(rows.shape[1]), np.empty(len(rows), np.float32)
+    for first in range(0, len(rows), _CHUNK_OF_ALL):
+        part = slice(first, first + _CHUNK_OF_ALL)
+        scores[part] = kernel.scan_all(query, np.ascontiguousarray(rows[part]))
+    return scores
 
 
 @cache

@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -121,8 +121,17 @@ class Archive:
         """
         return dict(self) if ids is None else {id_: self.get(id_) for id_ in dict.fromkeys(ids)}
 
-    def encode_text(self, gallery: Gallery, text: str) -> FloatArray:
+    def encode_text(
+        self,
+        gallery: Gallery,
+        text: str,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> FloatArray:
         """The vector of a text, ``(dim,)``, encoded once for galleries of one encoder.
+
+        Args:
+            gallery, text: Whose, and what.
+            aside: Entered while it is encoded.
 
         Raises:
             UsageError: The text is empty.
@@ -132,7 +141,8 @@ class Archive:
         key = gallery.card.weights_sha256, text
         row = self.texts.get(key)
         if row is None:
-            row = np.array(gallery.encoder.encode_texts([text])[0], np.float32)
+            with aside():
+                row = np.array(gallery.encoder.encode_texts([text])[0], np.float32)
             self.texts.keep(key, row, row.nbytes + 4 * len(text))
         return row
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +22,6 @@ __all__ = ["serve"]
 
 _WAITING = 512
 _GOODBYE_S = 5
-_TURN_S = 0.02
-"""How long a thread keeps the interpreter while others want it: of many requests at once each gets done
-sooner when they are interrupted less often than Python's own 5 ms."""
 
 
 def serve(
@@ -45,7 +41,6 @@ def serve(
         GalleryError: One cannot be opened.
     """
     share_pools()
-    sys.setswitchinterval(_TURN_S)
     with _listening(options) as listener:
         archive = Archive.open(galleries, writable=not options.read_only)
         if on_start is not None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from landsift.serve import stac
 from landsift.serve.archive import Archive
 from landsift.serve.asking import Page, SearchBody, sort_keys, where_of
 from landsift.serve.options import ServeOptions
+from landsift.serve.turns import Turns
 from landsift.threads import available_threads
 from landsift.types import FloatArray
 
@@ -55,7 +55,7 @@ class Aim:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What is asked of one gallery; everything that others wait for together is done.
+    """What is asked of one gallery.
 
     Attributes:
         id, gallery, seen: The gallery as of one moment.
@@ -111,21 +111,6 @@ class Answer:
     trace: Trace | None = None
 
 
-class _Turns:
-    """A few at a time, the others wait; unlike Python's semaphore, waiting costs the interpreter nothing."""
-
-    def __init__(self, at_once: int) -> None:
-        self._free: SimpleQueue[None] = SimpleQueue()
-        for _ in range(at_once):
-            self._free.put(None)
-
-    def __enter__(self) -> None:
-        self._free.get()
-
-    def __exit__(self, *_: object) -> None:
-        self._free.put(None)
-
-
 class Searcher:
     """Answers search requests.
 
@@ -137,8 +122,9 @@ class Searcher:
     def __init__(self, archive: Archive, options: ServeOptions) -> None:
         self._archive = archive
         self._options = options
-        # Who has its scores needs the interpreter for the rest: all at once would only hold up each other.
-        self._turns = _Turns(max(2, available_threads()))
+        self._turns = Turns(max(1, available_threads() // 2))  # the other half scores, and speaks HTTP
+        for _, gallery in archive:
+            gallery.rankings.scorer.aside = self._turns.aside
 
     def collection(
         self,
@@ -162,8 +148,8 @@ class Searcher:
         page = Page.read(body.token)
         limit = min(body.limit, self._options.most_matches)
         count = self._reach(body, page, limit + 1)
-        asked, encode_s, last_rows = self._asked(body, page, upload, newer_than)
         with self._turns:
+            asked, encode_s, last_rows = self._asked(body, page, upload, newer_than)
             answers = self._answered(asked, body, page, count)
             rows = self.merged(answers, body, page.skip, limit + 1)
             facts: dict[str, Any] = {
@@ -187,8 +173,8 @@ class Searcher:
             UsageError, NotFound: The request could never work.
         """
         count = self._reach(body, page, count)
-        asked, _, _ = self._asked(body, page, upload, None)
         with self._turns:
+            asked, _, _ = self._asked(body, page, upload, None)
             return self._answered(asked, body, page, count)
 
     def ranking(self, body: SearchBody, upload: bytes | None = None) -> tuple[Snapshot, Order]:
@@ -197,13 +183,14 @@ class Searcher:
         Raises:
             UsageError, NotFound: The request could never work, or asks for nothing, or of several galleries.
         """
-        asked, _, _ = self._asked(body, Page(), upload, None)
-        if len(asked) != 1:
-            raise UsageError("The scores of all tiles are those of one gallery; name one in collections")
-        one, aim = asked[0], asked[0].aim
-        if aim is None:
-            raise UsageError("Nothing is looked for, so there are no scores; give q")
-        return one.seen, one.order or one.gallery.order(aim.vector, one.where, one.seen)
+        with self._turns:
+            asked, _, _ = self._asked(body, Page(), upload, None)
+            if len(asked) != 1:
+                raise UsageError("The scores of all tiles are those of one gallery; name one in collections")
+            one, aim = asked[0], asked[0].aim
+            if aim is None:
+                raise UsageError("Nothing is looked for, so there are no scores; give q")
+            return one.seen, one.order or one.gallery.order(aim.vector, one.where, one.seen)
 
     def _reach(self, body: SearchBody, page: Page, count: int) -> int:
         """How many matches of those asked for may be given."""
@@ -278,11 +265,12 @@ class Searcher:
         probe = gallery.probe(body.probe) if body.probe else None
         if probe is not None:
             return Aim(probe.direction, probe=probe)
-        wanted = [self._archive.encode_text(gallery, text) for text in body.texts]
+        wanted = [self._archive.encode_text(gallery, text, self._turns.aside) for text in body.texts]
         wanted += [self._tile_vector(gallery, name) for name in body.like]
         unwanted = [self._away(gallery, item) for item in body.unlike]
         if upload is not None:
-            wanted.append(gallery.encode_upload(upload, self._options.most_upload_pixels))
+            with self._turns.aside():
+                wanted.append(gallery.encode_upload(upload, self._options.most_upload_pixels))
         if body.probe:
             wanted, unwanted = _with_labels(gallery, body.probe, wanted, unwanted)
         dim = gallery.card.dim
@@ -305,7 +293,7 @@ class Searcher:
     def _away(self, gallery: Gallery, item: str) -> FloatArray:
         if TileName.parse(item) is not None:
             return self._tile_vector(gallery, item)
-        return self._archive.encode_text(gallery, item)
+        return self._archive.encode_text(gallery, item, self._turns.aside)
 
     # -- several galleries -------------------------------------------------------------------------------
 
