@@ -185,7 +185,7 @@ def machine_ticks() -> dict[str, int]:
 
 
 def reuse(port: int) -> dict[str, float]:
-    """The server's counts of what was known already, and of queries that shared a pass."""
+    """The server's counts of what was known already, and of passes over all vectors."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     wanted = ("texts_", "rankings_", "passes")
@@ -194,13 +194,12 @@ def reuse(port: int) -> dict[str, float]:
 
 
 def reuse_shares(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """How much was known already, and how many queries shared a pass, between two counts."""
+    """How much was known already, and how many passes there were, between two counts."""
     more = {name: after[name] - before[name] for name in after}
     return {
         "text_vectors_known_share": round(more["texts_known"] / max(1, more["texts_asked"]), 3),
         "rankings_known_share": round(more["rankings_known"] / max(1, more["rankings_asked"]), 3),
         "passes": int(more["passes"]),
-        "queries_a_pass": round(more["passes_queries"] / max(1, more["passes"]), 1),
     }
 
 

@@ -1,10 +1,9 @@
-"""Scores shared between queries, and the ranking built on them, against the plain exact search."""
+"""The scores of all tiles, and the rankings built on them, against the plain exact search."""
 
 from __future__ import annotations
 
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +14,12 @@ from landsift.gallery import search as search_module
 from landsift.gallery.cache import Cache, Snapshot
 from landsift.gallery.listing import Orders
 from landsift.gallery.rankings import Rankings
-from landsift.gallery.scoring import ROUNDING, Scorer, score_rows
+from landsift.gallery.scoring import Scorer
 from landsift.gallery.search import Order
 from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
 from landsift.index import FlatIndex
+from landsift.threads import available_threads
 
 DIM = 32
 
@@ -29,49 +29,48 @@ def unit_rows(count: int, seed: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("count", [1, 5, 9])
-def test_scores_are_inner_products_of_the_stored_rows(monkeypatch, count):
-    monkeypatch.setattr("landsift.gallery.scoring._ROWS_AT_ONCE", 512)  # several blocks
+def test_scores_are_inner_products_of_the_stored_rows():
     halves = unit_rows(3000, 0).astype("<f2")
     halves[0, :4] = [0.0, -0.0, 6e-8, -6e-5]  # zeros and subnormal numbers
     halves[1] = [65504.0, -1.0] * (DIM // 2)  # the largest float16
-    pieces = [halves[:700], halves[700:701], halves[701:]]
-    queries = unit_rows(count, 1)
-    expected = halves.astype(np.float64) @ queries.T.astype(np.float64)
-    assert np.allclose(score_rows(pieces, queries), expected, rtol=1e-5, atol=1e-5)
-    assert score_rows([], queries).shape == (0, count)
-    assert score_rows([halves[:0]], queries).shape == (0, count)
+    pieces, scorer = [halves[:700], halves[700:701], halves[701:], halves[:0]], Scorer()
+    for query in unit_rows(5, 1):
+        expected = halves.astype(np.float64) @ query.astype(np.float64)
+        assert np.allclose(scorer.scores(pieces, query), expected, rtol=1e-5, atol=1e-5)
+    assert scorer.scores([], query).shape == (0,) and scorer.scored == 6
 
 
-def test_queries_of_many_threads_get_their_own_scores(monkeypatch):
-    pieces = [unit_rows(5000, 0).astype("<f2")]
-    queries, passes = unit_rows(60, 1), []
-    plain = score_rows
-
-    def counted(pieces, queries, bits):
-        passes.append(len(queries))
-        return plain(pieces, queries, bits)
-
-    monkeypatch.setattr("landsift.gallery.scoring.score_rows", counted)
-    scorer = Scorer()
+def test_queries_of_many_threads_get_their_own_scores():
+    pieces, queries, scorer = [unit_rows(5000, 0).astype("<f2")], unit_rows(60, 1), Scorer()
     with ThreadPoolExecutor(20) as pool:
         found = list(pool.map(lambda query: scorer.scores(pieces, query), queries))
-    assert sum(passes) == 60
     for query, scores in zip(queries, found, strict=True):
-        assert np.abs(scores - pieces[0].astype(np.float32) @ query).max() < ROUNDING / 10
+        assert np.abs(scores - pieces[0].astype(np.float32) @ query).max() < 1e-5
 
 
-def test_a_fault_reaches_everyone_who_waited_and_the_next_are_served(monkeypatch):
-    pieces, query, scorer = [unit_rows(10, 0).astype("<f2")], unit_rows(1, 1)[0], Scorer()
+def test_who_scores_stands_aside_and_a_fault_lets_the_next_go_on(monkeypatch):
+    pieces, query, scorer, told = [unit_rows(10, 0).astype("<f2")], unit_rows(1, 1)[0], Scorer(), []
+
+    @contextmanager
+    def aside():
+        told.append("aside")
+        yield
+        told.append("back")
+
+    scorer.aside = aside
 
     def fail(*_: object) -> None:
+        told.append("scoring")
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("landsift.gallery.scoring.score_rows", fail)
-        with pytest.raises(MemoryError):
-            scorer.scores(pieces, query)
-    assert len(scorer.scores(pieces, query)) == 10
+        patch.setattr("landsift.gallery.scoring.scores_of_all", fail)
+        for _ in range(available_threads() + 1):
+            with pytest.raises(MemoryError):
+                scorer.scores(pieces, query)
+    assert told[:2] == ["aside", "scoring"]
+    told.clear()
+    assert len(scorer.scores(pieces, query)) == 10 and told == ["aside", "back"]
 
 
 def cache_of(rows: np.ndarray) -> SimpleNamespace:
@@ -104,33 +103,7 @@ def test_the_head_of_a_ranking_is_the_exact_search(monkeypatch, few, share):
     exact = cache.index.search(query[None], searched, mask).scores[0]
     least = float(exact[200] + exact[201]) / 2
     assert order.reaching(least) == 201 and order.searched == searched == len(order.passed())
-    assert np.allclose(np.sort(order.passed()), exact[::-1], atol=ROUNDING)
-
-
-def test_those_who_waited_longest_are_scored_first_and_no_one_waits_for_a_second_pass(monkeypatch):
-    pieces, scorer, passes = [unit_rows(10, 0).astype("<f2")], Scorer(), []
-    open_gate, plain = threading.Event(), score_rows
-
-    def slow(pieces, queries, bits):
-        passes.append(queries[:, 0].tolist())
-        assert open_gate.wait(10)
-        return plain(pieces, queries, bits)
-
-    monkeypatch.setattr("landsift.gallery.scoring.score_rows", slow)
-    monkeypatch.setattr("landsift.gallery.scoring._MOST_SCORES", 30)  # three queries of ten rows
-    queries = np.zeros((8, DIM), np.float32)
-    queries[:, 0] = np.arange(8)
-    with ThreadPoolExecutor(8) as pool:
-        waiting = []
-        for count, query in enumerate(queries):
-            waiting.append(pool.submit(scorer.scores, pieces, query))
-            while (not passes or len(scorer._waiting) < count) and not waiting[-1].done():
-                time.sleep(0.001)
-        open_gate.set()
-        for future in waiting:
-            future.result(10)
-    assert passes == [[0.0], [1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0]]
-    assert (scorer.passes, scorer.scored) == (4, 8)
+    assert np.allclose(np.sort(order.passed()), exact[::-1], atol=1e-5)
 
 
 def test_the_spread_counts_as_a_histogram_does_and_its_floor_leaves_the_best():
@@ -188,9 +161,9 @@ def test_a_gallery_that_grew_is_scored_where_it_grew(ranked, monkeypatch):
     """And one whose rows are others is scored anew."""
     rows, make = ranked
     rankings, query, scored = make(), rows[5].astype(np.float32), []
-    plain = rankings_module.score_rows
-    counted = lambda pieces, queries: scored.append(len(pieces[0])) or plain(pieces, queries)  # noqa: E731
-    monkeypatch.setattr(rankings_module, "score_rows", counted)
+    plain = rankings_module.scores_of_all
+    counted = lambda rows, query: scored.append(len(rows)) or plain(rows, query)  # noqa: E731
+    monkeypatch.setattr(rankings_module, "scores_of_all", counted)
     before, after = Snapshot(1, cache_of(rows[:19_900]), {}), Snapshot(2, cache_of(rows), {})
     rankings.order(before, query, Where())
     for share in (None, "0.9"):
@@ -198,7 +171,7 @@ def test_a_gallery_that_grew_is_scored_where_it_grew(ranked, monkeypatch):
         hits = after.cache.index.search(query[None], 90, order.mask)
         found, scores = order.head(90)
         assert found.tolist() == hits.rows[0].tolist() and scores.tolist() == hits.scores[0].tolist()
-        assert np.allclose(order.scores[order.mask], rows[order.mask] @ query, atol=ROUNDING) or share is None
+        assert np.allclose(order.scores[order.mask], rows[order.mask] @ query, atol=1e-5) or share is None
     assert scored == [100] and rankings.scorer.scored == 1 and (rankings.asked, rankings.known) == (3, 2)
     others = cache_of(rows[::-1].copy())
     others.row = others.row + 7

@@ -21,7 +21,6 @@ from landsift.gallery.cache import Cache
 from landsift.gallery.filtering import left_out
 from landsift.gallery.query import one_per_place
 from landsift.gallery.result import Match, SearchResult
-from landsift.gallery.scoring import ROUNDING
 from landsift.gallery.search import Order, Wish, as_match
 from landsift.gallery.store import SceneRow
 from landsift.index import EXACT, Stopwatch, Trace
@@ -33,6 +32,7 @@ POOLS = ("max", "top-m", "lse")
 
 _INSIDE = 0.9
 _FIRST_LOOK = 128
+_ROUNDING = 2e-4  # more than two sums of the same scores differ by
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Places:
                 self._look(row)
             picked = self._picked(wish)
             rest = float(scores[-1]) if depth < self.order.searched else -np.inf
-            full = len(picked) == wish.skip + wish.k and self.found[picked[-1]][0] >= rest + 2 * ROUNDING
+            full = len(picked) == wish.skip + wish.k and self.found[picked[-1]][0] >= rest + _ROUNDING
             below = wish.min_score is not None and rest < wish.min_score
             if full or below or depth >= self.order.searched:
                 break

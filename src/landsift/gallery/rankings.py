@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from landsift.gallery.cache import Cache, Snapshot
 from landsift.gallery.filtering import searchable
 from landsift.gallery.listing import Kept, Orders
-from landsift.gallery.scoring import Scorer, score_rows
+from landsift.gallery.scoring import Scorer
 from landsift.gallery.search import FEW, Order
 from landsift.gallery.where import Where
+from landsift.index import scores_of_all
 from landsift.types import FloatArray
 
 __all__ = ["Rankings"]
@@ -95,7 +96,7 @@ def _extended(scores: NDArray[np.float32], cache: Cache, query: FloatArray) -> N
     new = np.arange(len(scores), len(cache.row))
     if not len(new):
         return scores
-    return np.concatenate([scores, score_rows([cache.halves(new)], query[None, :])[:, 0]])
+    return np.concatenate([scores, scores_of_all(cache.halves(new), query)])
 
 
 def _carried(before: Any, after: Any) -> Callable[[Any], Kept | None]:

@@ -18,11 +18,11 @@ from landsift.gallery.filtering import left_out, searchable
 from landsift.gallery.naming import tile_id
 from landsift.gallery.query import one_per_place
 from landsift.gallery.result import Match, SearchResult
-from landsift.gallery.scoring import ROUNDING, Scorer
+from landsift.gallery.scoring import Scorer
 from landsift.gallery.spread import Spread
 from landsift.gallery.store import ItemRow, SceneRow
 from landsift.gallery.where import Where
-from landsift.index import EXACT, FlatIndex, Stopwatch, Trace
+from landsift.index import EXACT, Stopwatch, Trace
 from landsift.metrics import csls
 from landsift.types import FloatArray, Window
 
@@ -30,8 +30,10 @@ __all__ = ["FEW", "Order", "Wish", "as_match"]
 
 
 FEW = 8192
-"""So many rows are scored sooner alone than together with others."""
+"""So many rows are sooner scored alone than with all others."""
 _KEPT_DEPTH = 1024
+_BIN_EDGES = 1e-4
+"""More than the edges of a spread's bins are off by rounding."""
 
 
 _Ranked = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -44,7 +46,7 @@ class Order:
     Attributes:
         cache, query, mask: What was ranked; a mask of None means all rows.
         searched: How many passed.
-        scores: ``(n,)`` float32 of every row up to rounding, ``-inf`` where the mask is False.
+        scores: ``(n,)`` float32 of every row, ``-inf`` where the mask is False.
         prior: ``(n,)`` float32 that was added to the inner products, or None.
         notes: Sentences for people on what the prior could not judge.
     """
@@ -97,8 +99,7 @@ class Order:
     def head(self, depth: int) -> _Ranked:
         """Positions and exact scores of the ``depth`` best, equal ones in row order.
 
-        The known scores leave out what cannot be among them; the exact search orders the rest. Short heads
-        are remembered, for whoever asks for the same page again.
+        Short heads are remembered, for whoever asks for the same page again.
         """
         depth = min(depth, self.searched)
         found = self._heads.get(depth)
@@ -111,19 +112,12 @@ class Order:
     def _head(self, depth: int) -> _Ranked:
         if depth == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if depth == self.searched and self.prior is None:
-            hits = self.cache.index.search(self.query[None, :], depth, self.mask)
-            return hits.rows[0], hits.scores[0]
-        near = np.flatnonzero(self.scores >= np.float32(self.spread.floor_of(depth) - ROUNDING))
-        few = FlatIndex(self.cache.index.dim)
-        few.attach(self.cache.halves(near))
-        hits = few.search(self.query[None, :], depth if self.prior is None else len(near))
-        rows, scores = near[hits.rows[0]], hits.scores[0]
-        if self.prior is None:
-            return rows, scores
-        scores = scores + self.prior[rows]
-        best = np.lexsort((rows, -scores))[:depth]
-        return rows[best], scores[best]
+        if depth == self.searched:
+            near = np.arange(len(self.scores)) if self.mask is None else np.flatnonzero(self.mask)
+        else:
+            near = np.flatnonzero(self.scores >= np.float32(self.spread.floor_of(depth) - _BIN_EDGES))
+        best = np.argsort(-self.scores[near], kind="stable")[:depth]
+        return near[best], self.scores[near[best]]
 
     @cached_property
     def spread(self) -> Spread:

@@ -61,15 +61,14 @@ def routes(service: Service, app: FastAPI) -> APIRouter:
 
 
 def _reuse(archive: Archive) -> dict[str, dict[str, float]]:
-    """How often what was known served again, and how many queries shared a pass over the vectors."""
+    """How often what was known served again, and how many passes over the vectors there were."""
     rankings = {id_: gallery.rankings for id_, gallery in archive}
     return {
         "texts_asked": {"": archive.texts.asked},
         "texts_known": {"": archive.texts.known},
         "rankings_asked": {id_: one.asked for id_, one in rankings.items()},
         "rankings_known": {id_: one.known for id_, one in rankings.items()},
-        "passes": {id_: one.scorer.passes for id_, one in rankings.items()},
-        "passes_queries": {id_: one.scorer.scored for id_, one in rankings.items()},
+        "passes": {id_: one.scorer.scored for id_, one in rankings.items()},
     }
 
 
