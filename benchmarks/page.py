@@ -124,9 +124,9 @@ def _measured_methods(rows: Sequence[Any], runs: Sequence[dict[str, Any]]) -> li
 
 SHORT = {
     "mtfn": "its hinge compares sigmoids, whose slope is small where a pair is far from right; counting all wrong pairs and "
-    "twice the rate raised it, and the release trains eight times as long",
+    "twice the rate raised it on val, and the release trains eight times as long",
     "amfmn-fusion": "its gate looks at both sides of a pair, and learns slower than those of its two sisters; twice the rate "
-    "raised it, though not enough",
+    "raised it on val, though not enough",
 }
 """Why methods fall short of what was printed for them, as far as their runs tell."""
 
