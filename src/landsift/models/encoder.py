@@ -62,17 +62,17 @@ class _Loaded:
         """The model itself, on the device it runs on."""
         return self._matcher
 
-    def _image_features(self, images: Sequence[Pixels]) -> list[Features]:
+    def _image_features(self, images: Sequence[Pixels]) -> Features:
         size = self._matcher.input_size
         fit = self._matcher.fit
         squares = [fit_square(check_pixels(image, place), size, fit) for place, image in enumerate(images)]
         parts = _parts(squares, _IMAGES_AT_ONCE.get(self._device.type, _ON_DEVICE))
-        return [self._matcher.image_features(self._pixels(part)).float() for part in parts]
+        return joined([self._matcher.image_features(self._pixels(part)).float() for part in parts])
 
     def _pixels(self, squares: Sequence[Pixels]) -> Tensor:
         return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).to(self._device)
 
-    def _text_features(self, texts: Sequence[str]) -> list[Features]:
+    def _text_features(self, texts: Sequence[str]) -> Features:
         _check_texts(texts)
         self._warn_of_cut(texts)
         # Texts of like length share a batch, so that little of it is padding.
@@ -84,7 +84,7 @@ class _Loaded:
                 for part in parts
             ]
         )
-        return [found.rows(torch.tensor(order).argsort().to(self._device))]
+        return found.rows(torch.tensor(order).argsort().to(self._device))
 
     def _warn_of_cut(self, texts: Sequence[str]) -> None:
         if not texts:
@@ -140,12 +140,11 @@ class TorchEncoder(_Loaded):
         place = {text: row for row, text in enumerate(different)}
         return self._rows(self._text_features, different)[[place[text] for text in texts]]
 
-    def _rows(self, encode: Callable[[Any], list[Features]], items: Sequence[Any]) -> FloatArray:
+    def _rows(self, encode: Callable[[Any], Features], items: Sequence[Any]) -> FloatArray:
         if not len(items):
             return np.empty((0, self._card.dim), np.float32)
         with torch.inference_mode(), threads_of_torch(self._threads):
-            parts = encode(items)
-            rows: FloatArray = torch.cat([part.pooled for part in parts]).cpu().numpy()
+            rows: FloatArray = encode(items).pooled.cpu().numpy()
         return rows
 
 
@@ -160,7 +159,7 @@ class TorchScorer(_Loaded):
     def score(self, images: Sequence[Pixels], texts: Sequence[str]) -> FloatArray:
         """Score every pair: ``(n, m)`` float32, higher is better."""
         with torch.inference_mode(), threads_of_torch(self._threads):
-            image, text = joined(self._image_features(images)), joined(self._text_features(texts))
+            image, text = self._image_features(images), self._text_features(texts)
             scores: FloatArray = score_features(self._matcher, image, text).cpu().numpy()
         return scores
 

@@ -171,8 +171,8 @@ def _free_id(folder: Path, taken: dict[str, Gallery]) -> str:
 class Workers:
     """Threads for the work behind requests: searches and pictures apart, so that neither waits for the other.
 
-    Their number is fixed, and so is the memory they take. Searches have more threads than there are cores,
-    because those that wait together share one pass over the vectors.
+    Their number is fixed, and so is the memory they take. Searches have more threads than there are cores:
+    most of them wait for their turn, or for their scores.
     """
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ class KamclOptions(TowerOptions):
 
     Attributes:
         queue: Rows remembered of each side.
-        decay: Of the slow copy, per step.
+        decay: Of the slow copy, per step; the recipe has .99, since .999 is for thousands of steps.
         temperature: Of the contrast.
         contrast: Weight of the contrast with the queue.
         concepts: Weight of the concepts' cross-entropy.
