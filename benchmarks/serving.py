@@ -4,8 +4,9 @@ Every client asks again as soon as it is answered. What they ask is what the pag
 drawn from a few hundred sentences, with and without filters, with the histogram of scores; searches by
 example; dates. Clients run in a process of their own and compare nothing but status and length.
 
-Sentences repeat, as people's do: the share of text vectors and rankings that were known already is stored
-with the times. Memory is told apart: anonymous is the server's own, file-backed are the vectors it maps.
+Sentences repeat, as people's do: the share of text vectors, rankings and items that were known already is
+stored with the times. Memory is told apart: anonymous is the server's own, file-backed are the vectors it
+maps.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ def reuse(port: int) -> dict[str, float]:
     """The server's counts of what was known already, and of passes over all vectors."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    wanted = ("texts_", "rankings_", "passes")
+    wanted = ("texts_", "rankings_", "items_", "passes")
     found = [re.match(r"landsift_(\w+)(?:{.*})? (\S+)$", line) for line in lines]
     return {m.group(1): float(m.group(2)) for m in found if m and m.group(1).startswith(wanted)}
 
@@ -199,6 +200,7 @@ def reuse_shares(before: dict[str, float], after: dict[str, float]) -> dict[str,
     return {
         "text_vectors_known_share": round(more["texts_known"] / max(1, more["texts_asked"]), 3),
         "rankings_known_share": round(more["rankings_known"] / max(1, more["rankings_asked"]), 3),
+        "items_known_share": round(more["items_known"] / max(1, more["items_asked"]), 3),
         "passes": int(more["passes"]),
     }
 

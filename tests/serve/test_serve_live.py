@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +18,8 @@ import pystac_client
 import pytest
 
 from landsift import Gallery
+from landsift.serve import ServeOptions
+from landsift.serve.running import _listening
 from toys import ToyEncoder, coloured, write_scene
 
 SERVER = """
@@ -45,6 +49,29 @@ def live(tmp_path, archive):
     finally:
         process.terminate()
         assert process.wait(20) in (0, -15)
+
+
+def test_no_part_of_an_answer_waits_for_an_acknowledgement():
+    """Head and body go out in two packets; with the delay of small ones on, each answer takes 40 ms more."""
+
+    async def delay_of_who_comes(listener):
+        delayed = asyncio.get_running_loop().create_future()
+
+        class Door(asyncio.Protocol):
+            def connection_made(self, transport):
+                accepted = transport.get_extra_info("socket")
+                delayed.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
+                transport.close()
+
+        server = await asyncio.get_running_loop().create_server(Door, sock=listener)
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        try:
+            return await delayed
+        finally:
+            writer.close()
+            server.close()
+
+    assert not asyncio.run(delay_of_who_comes(_listening(ServeOptions(port=0))))
 
 
 def post(address, body):

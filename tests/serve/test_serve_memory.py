@@ -6,10 +6,14 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import rasterio
 
-from landsift.serve.archive import Recent
+from landsift import Gallery
+from landsift.serve.recent import Recent
+from toys import ToyEncoder
 
 POOLS = """
 import re, sys, threading
@@ -54,12 +58,44 @@ def test_what_was_made_lately_is_kept_within_a_number_of_bytes():
     assert recent.get("huge") is None and recent.get("new") == "new"
 
 
+def facts_of(served):
+    text = served.client.get("/metrics").text
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
 def test_the_metrics_tell_how_often_what_was_known_served_again(served):
     for _ in range(3):
         served.search(q="red", limit=2)
     served.search(q="blue", limit=2)
-    text = served.client.get("/metrics").text
-    facts = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    facts = facts_of(served)
     assert facts['landsift_rankings_asked{collection="main"}'] == "4"
     assert facts['landsift_rankings_known{collection="main"}'] == "2"
     assert (facts["landsift_texts_asked"], facts["landsift_texts_known"]) == ("4", "2")
+    assert (facts["landsift_items_asked"], facts["landsift_items_known"]) == ("8", "4")
+
+
+def test_what_is_kept_of_a_tile_leaves_out_the_search_and_where_the_server_was_asked(served):
+    first, again = (served.search(q="red", limit=3)["features"] for _ in range(2))
+    assert first == again
+    tile = first[2]["id"]
+    alone = served.client.get(f"/collections/main/items/{tile}").json()
+    found = served.search(q="red", ids=[tile])["features"][0]
+    assert found["properties"].pop("landsift:rank") == 1
+    assert found["properties"].pop("landsift:score") == first[2]["properties"]["landsift:score"]
+    assert found["properties"].pop("landsift:percentile") == 100.0
+    assert found == alone
+    elsewhere = served.client.post("/search", json={"q": "red"}, headers={"Host": "localhost:9000"}).json()
+    hrefs = [link["href"] for link in elsewhere["features"][0]["links"]]
+    assert hrefs and all(href.startswith("http://localhost:9000/") for href in hrefs)
+
+
+def test_a_scene_that_was_indexed_again_is_told_of_as_it_is_now(served):
+    before = served.search(q="blue", limit=1)["features"][0]
+    path = Path(before["properties"]["landsift:source"])
+    with rasterio.open(path, "r+") as scene:
+        scene.update_tags(TIFFTAG_DATETIME="2024:05:06 07:08:09")
+    with Gallery.open(served.folder, ToyEncoder()) as gallery:
+        gallery.add(path)
+    after = served.search(q="blue", limit=1)["features"][0]
+    assert after["id"] == before["id"]
+    assert after["properties"]["datetime"] == "2024-05-06T07:08:09Z" != before["properties"]["datetime"]

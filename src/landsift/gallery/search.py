@@ -26,7 +26,7 @@ from landsift.index import EXACT, Stopwatch, Trace
 from landsift.metrics import csls
 from landsift.types import FloatArray, Window
 
-__all__ = ["FEW", "Order", "Wish", "as_match"]
+__all__ = ["FEW", "Order", "Picked", "Wish", "as_match"]
 
 
 FEW = 8192
@@ -134,6 +134,43 @@ class Order:
 
 
 @dataclass(frozen=True, eq=False)
+class Picked:
+    """The tiles that were chosen, in order, as numbers; for those who need no :class:`Match` of each.
+
+    Attributes:
+        cache, ledger: Of the moment that was searched.
+        positions: ``(m,)`` rows of the cache.
+        ranks, scores, percentiles: Of each, as :class:`Match` has them.
+        searched, total, seconds, notes, trace: As :class:`SearchResult` has them.
+    """
+
+    cache: Cache
+    ledger: Mapping[int, SceneRow]
+    positions: NDArray[np.integer]
+    ranks: list[int]
+    scores: list[float]
+    percentiles: list[float]
+    searched: int
+    total: int
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    trace: Trace | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @cached_property
+    def matches(self) -> tuple[Match, ...]:
+        """All that is known of each."""
+        items = self.cache.items(self.positions)
+        numbers = zip(self.ranks, self.scores, self.percentiles, strict=True)
+        return tuple(
+            as_match(item, self.ledger[item.scene], *three)
+            for item, three in zip(items, numbers, strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Wish:
     """All that a search asks for.
 
@@ -163,7 +200,20 @@ class Wish:
     def fulfil(
         self, cache: Cache, ledger: Mapping[int, SceneRow], order: Order | None = None
     ) -> SearchResult:
-        """Search.
+        """Search; takes what :meth:`pick` takes."""
+        picked = self.pick(cache, ledger, order)
+        return SearchResult(
+            picked.matches,
+            self.words,
+            picked.searched,
+            picked.total,
+            picked.seconds,
+            picked.notes,
+            picked.trace,
+        )
+
+    def pick(self, cache: Cache, ledger: Mapping[int, SceneRow], order: Order | None = None) -> Picked:
+        """Search, and leave the matches to be made of what was picked.
 
         Args:
             cache, ledger: Of one moment.
@@ -185,26 +235,24 @@ class Wish:
                 with watch.stage("less crowded first", len(head.rows)):
                     head = head.uncrowded(cache, self.query, self.crowd)
             with watch.stage("one tile a place" if self.merge else "tiles to leave out", len(head.rows)):
-                picked = self._pick(cache, head, wanted)
-            if len(picked) == wanted or depth >= searched or self._is_below(head):
+                places = self._pick(cache, head, wanted)
+            if len(places) == wanted or depth >= searched or self._is_below(head):
                 break
             depth = min(searched, depth * 4)
         if self.min_score is not None:
-            picked = picked[head.scores[picked] >= self.min_score]
-        matches = []
-        chosen = picked[self.skip :].tolist()
-        items = cache.items(head.rows[chosen])
-        for rank, (place, item) in enumerate(zip(chosen, items, strict=True), self.skip + 1):
-            percentile = 100.0 * (searched - place) / searched
-            matches.append(as_match(item, ledger[item.scene], rank, float(head.scores[place]), percentile))
+            places = places[head.scores[places] >= self.min_score]
+        places = places[self.skip :]
         notes = left_out(self.where, cache, ledger) + (() if order is None else order.notes)
-        seconds = time.perf_counter() - began
-        return SearchResult(
-            tuple(matches),
-            self.words,
+        return Picked(
+            cache,
+            ledger,
+            head.rows[places],
+            list(range(self.skip + 1, self.skip + 1 + len(places))),
+            head.scores[places].tolist(),
+            (100.0 * (searched - places) / searched).tolist() if searched else [],
             searched,
             int(np.count_nonzero(cache.alive)),
-            seconds,
+            time.perf_counter() - began,
             notes,
             replace(head.trace, stages=tuple(watch.stages)),
         )

@@ -65,7 +65,9 @@ def _listening(options: ServeOptions) -> socket.socket:
     """A socket at the address, so that an address that is taken is told before anything else is done."""
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # By name: asyncio switches off the delay of small packets only where the protocol is said to be TCP,
+        # and head and body of an answer are two of them: the second would wait 40 ms for an acknowledgement.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise UsageError(f"{options.host!r} is no address here ({error.strerror}); correct --host") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

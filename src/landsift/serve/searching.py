@@ -6,7 +6,7 @@ Works in a thread; knows no HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 
 from landsift.errors import UsageError
-from landsift.gallery import Gallery, Match, SearchResult
+from landsift.gallery import Gallery, Match
 from landsift.gallery.cache import Snapshot
 from landsift.gallery.listing import SCORE, arranged, passing
 from landsift.gallery.naming import TileName
 from landsift.gallery.probe import LEAST_LABELS, Probe
 from landsift.gallery.query import compose
-from landsift.gallery.search import Order, as_match
+from landsift.gallery.search import Order, Picked
 from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
-from landsift.index import EXACT, Trace
+from landsift.index import EXACT
 from landsift.serve import stac
 from landsift.serve.archive import Archive
 from landsift.serve.asking import Page, SearchBody, sort_keys, where_of
+from landsift.serve.item_texts import ItemTexts
 from landsift.serve.options import ServeOptions
 from landsift.serve.turns import Turns
 from landsift.threads import available_threads
@@ -91,24 +92,43 @@ class Answer:
     """What one gallery gave.
 
     Attributes:
-        matches: In order, from ``skip`` on.
-        searched, matched, total: Tiles that passed the filters, that also score enough, and that there are.
-        notes: Sentences for people.
+        picked: In order, from ``skip`` on.
+        matched: Tiles that passed the filters and score enough.
         order: All that was searched, where it was ranked.
         aim: What was looked for.
-        trace: How the best were found.
     """
 
     id: str
     gallery: Gallery
-    matches: Sequence[Match]
-    searched: int
+    picked: Picked
     matched: int
-    total: int
-    notes: tuple[str, ...] = ()
     order: Order | None = None
     aim: Aim | None = None
-    trace: Trace | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One line of the answer: a tile that a gallery gave.
+
+    Attributes:
+        answer, place: Whose, and the place in what it picked.
+        rank: 1 for the best of all galleries.
+    """
+
+    answer: Answer
+    place: int
+    rank: int
+
+    @property
+    def score(self) -> float:
+        """How well it fits."""
+        return self.answer.picked.scores[self.place]
+
+    @property
+    def match(self) -> Match:
+        """All that is known of it."""
+        match = self.answer.picked.matches[self.place]
+        return match if match.rank == self.rank else replace(match, rank=self.rank)
 
 
 class Searcher:
@@ -117,11 +137,15 @@ class Searcher:
     Args:
         archive: The galleries.
         options: Its limits count.
+
+    Attributes:
+        items: What is kept of the tiles that were found.
     """
 
     def __init__(self, archive: Archive, options: ServeOptions) -> None:
         self._archive = archive
         self._options = options
+        self.items = ItemTexts()
         self._turns = Turns(max(1, available_threads() // 2))  # the other half scores, and speaks HTTP
         for _, gallery in archive:
             gallery.rankings.scorer.aside = self._turns.aside
@@ -164,7 +188,7 @@ class Searcher:
             more = len(rows) > limit
             deeper = body.overlapping == "keep" or page.skip + limit < self._options.deepest_match
             token = Page(page.skip + limit, last_rows).token() if more and deeper else None
-            return Found(_features(base, rows[:limit]), facts, token)
+            return Found(self._features(base, rows[:limit]), facts, token)
 
     def answers(self, body: SearchBody, page: Page, count: int, upload: bytes | None = None) -> list[Answer]:
         """What each gallery gives.
@@ -298,19 +322,39 @@ class Searcher:
     # -- several galleries -------------------------------------------------------------------------------
 
     @staticmethod
-    def merged(answers: list[Answer], body: SearchBody, skip: int, count: int) -> list[tuple[Answer, Match]]:
-        """The matches of all galleries in one order."""
-        together = [(answer, match) for answer in answers for match in answer.matches]
+    def merged(answers: list[Answer], body: SearchBody, skip: int, count: int) -> list[Row]:
+        """What all galleries picked, in one order."""
+        together = [
+            Row(answer, place, rank) for answer in answers for place, rank in enumerate(answer.picked.ranks)
+        ]
         if len(answers) < 2:
             return together[:count]
         for name, descending in reversed(sort_keys(body.sortby)):
             together.sort(key=partial(_sort_value, name), reverse=descending)
         if not body.sortby and any(answer.aim for answer in answers):
-            together.sort(key=lambda pair: -pair[1].score)
+            together.sort(key=lambda row: -row.score)
         return [
-            (answer, replace(match, rank=skip + place) if answer.aim else match)
-            for place, (answer, match) in enumerate(together[skip : skip + count], 1)
+            replace(row, rank=skip + place) if row.answer.aim else row
+            for place, row in enumerate(together[skip : skip + count], 1)
         ]
+
+    def _features(self, base: str, rows: list[Row]) -> list[str]:
+        """STAC items in JSON, in order, with what a probe thinks of each."""
+        features = [""] * len(rows)
+        for answer in {id(row.answer): row.answer for row in rows}.values():
+            mine = [(at, row) for at, row in enumerate(rows) if row.answer is answer]
+            halves = self.items.of(base, answer.id, answer.picked, [row.place for _, row in mine])
+            for (at, row), (before, after) in zip(mine, halves, strict=True):
+                features[at] = f"{before}{_rank_text(row)}{after}"
+        return features
+
+
+def _rank_text(row: Row) -> str:
+    aim = row.answer.aim
+    if aim is None:
+        return ""
+    chance = None if aim.probe is None else aim.probe.chance(row.score)
+    return stac.rank_text(row.rank, row.score, row.answer.picked.percentiles[row.place], chance)
 
 
 def _with_labels(
@@ -333,8 +377,9 @@ def _with_labels(
 def _ranked(asked: Asked, aim: Aim, body: SearchBody, skip: int, count: int) -> Answer:
     """Matches by score."""
     order = asked.order
-    result: SearchResult = asked.gallery.rank(
+    picked = asked.gallery.pick(
         aim.vector,
+        asked.seen,
         k=count,
         skip=skip,
         where=asked.where,
@@ -342,22 +387,11 @@ def _ranked(asked: Asked, aim: Aim, body: SearchBody, skip: int, count: int) -> 
         overlapping=body.overlapping,
         without=aim.without,
         order=order,
-        seen=asked.seen,
     )
-    enough = order is not None and body.min_score is not None
-    matched = order.reaching(body.min_score or 0.0) if enough and order is not None else result.searched
-    return Answer(
-        asked.id,
-        asked.gallery,
-        result.matches,
-        result.searched,
-        matched,
-        result.total,
-        result.notes,
-        order,
-        aim,
-        result.trace,
-    )
+    matched = picked.searched
+    if order is not None and body.min_score is not None:
+        matched = order.reaching(body.min_score)
+    return Answer(asked.id, asked.gallery, picked, matched, order, aim)
 
 
 def _listed(asked: Asked, body: SearchBody, keys: list[tuple[str, bool]], skip: int, count: int) -> Answer:
@@ -371,19 +405,23 @@ def _listed(asked: Asked, body: SearchBody, keys: list[tuple[str, bool]], skip: 
         enough = len(scores) if body.min_score is None else int((scores >= body.min_score).sum())
         positions, scores, searched = positions[:enough], scores[:enough], order.searched
     chosen = arranged(seen.cache, seen.ledger, positions, scores, keys) if keys else np.arange(len(positions))
-    matches = []
     places = chosen[skip : skip + count]
-    for place, item in zip(places.tolist(), seen.cache.items(positions[places]), strict=True):
-        score = 0.0 if scores is None else float(scores[place])
-        percentile = 0.0 if scores is None else 100.0 * (searched - place) / searched
-        matches.append(as_match(item, seen.ledger[item.scene], place + 1, score, percentile))
-    total = int(np.count_nonzero(seen.cache.alive))
-    found = len(positions)
-    return Answer(asked.id, asked.gallery, matches, searched, found, total, (), order, asked.aim)
+    none = [0.0] * len(places)
+    picked = Picked(
+        seen.cache,
+        seen.ledger,
+        positions[places],
+        (places + 1).tolist(),
+        none if scores is None else scores[places].tolist(),
+        none if scores is None else (100.0 * (searched - places) / searched).tolist(),
+        searched,
+        int(np.count_nonzero(seen.cache.alive)),
+    )
+    return Answer(asked.id, asked.gallery, picked, len(positions), order, asked.aim)
 
 
-def _sort_value(name: str, pair: tuple[Answer, Match]) -> Any:
-    match = pair[1]
+def _sort_value(name: str, row: Row) -> Any:
+    match = row.match
     values: dict[str, Callable[[], Any]] = {
         SCORE: lambda: match.score,
         "id": lambda: match.tile,
@@ -395,25 +433,11 @@ def _sort_value(name: str, pair: tuple[Answer, Match]) -> Any:
     return values.get(name, lambda: match.date or "")()
 
 
-def _features(base: str, rows: list[tuple[Answer, Match]]) -> list[str]:
-    """STAC items in JSON, in order, with what a probe thinks of each."""
-    features = [""] * len(rows)
-    for answer in {id(answer): answer for answer, _ in rows}.values():
-        places = [place for place, (whose, _) in enumerate(rows) if whose is answer]
-        probe = None if answer.aim is None else answer.aim.probe
-        chance = None if probe is None else probe.chance
-        matches = [rows[place][1] for place in places]
-        made = stac.item_texts(base, answer.id, matches, answer.aim is not None, chance)
-        for place, item in zip(places, made, strict=True):
-            features[place] = item
-    return features
-
-
 def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_s: float) -> dict[str, Any]:
     """How the answer was found, for people who want to know."""
-    notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
+    notes = list(dict.fromkeys(note for answer in answers for note in answer.picked.notes))
     ranked = [answer for answer in answers if answer.aim is not None]
-    quick = {answer.trace.path: answer.trace for answer in ranked if answer.trace is not None}
+    quick = {trace.path: trace for answer in ranked if (trace := answer.picked.trace) is not None}
     quick.pop(EXACT, None)
     path = ", ".join(quick or ["exact scan"]) if ranked else "listing"
     notes += [f"{trace.why} It finds {trace.recall:.1%} of the best." for trace in quick.values()]
@@ -427,8 +451,8 @@ def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_
         notes.append("The galleries have different encoders, whose scores do not compare well.")
     return {
         "path": path,
-        "searched": sum(answer.searched for answer in answers),
-        "total": sum(answer.total for answer in answers),
+        "searched": sum(answer.picked.searched for answer in answers),
+        "total": sum(answer.picked.total for answer in answers),
         "encode_ms": round(1000 * encode_s, 3),
         "search_ms": round(1000 * search_s, 3),
         "recall": round(min((trace.recall for trace in quick.values()), default=1.0), 4),
@@ -439,9 +463,9 @@ def _explained(answers: list[Answer], body: SearchBody, encode_s: float, search_
 
 def _bytes_read(answer: Answer) -> int:
     """Bytes of vectors that were read; a quick way reads those of its shortlists."""
-    rows = answer.searched
-    if answer.trace is not None and answer.trace.path != EXACT:
-        rows = sum(stage.rows for stage in answer.trace.stages if stage.name.startswith(EXACT))
+    rows, trace = answer.picked.searched, answer.picked.trace
+    if trace is not None and trace.path != EXACT:
+        rows = sum(stage.rows for stage in trace.stages if stage.name.startswith(EXACT))
     return rows * answer.gallery.card.dim * _BYTES_A_NUMBER
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from landsift.serve.archive import Archive, Recent, Workers
+from landsift.serve.archive import Archive, Workers
 from landsift.serve.metrics import Metrics
 from landsift.serve.options import ServeOptions
+from landsift.serve.recent import Recent
 from landsift.serve.searching import Searcher
 
 __all__ = ["Service", "base_of", "encoded", "packed", "squeeze"]

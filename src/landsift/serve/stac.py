@@ -7,7 +7,7 @@ writer). Knows nothing of requests.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,17 @@ from landsift.gallery import Gallery, Match
 from landsift.serve.cql import NAMES
 from landsift.types import TimeSpan
 
-__all__ = ["CONFORMANCE", "GEOJSON", "collection", "item_texts", "items", "landing", "link", "queryables"]
+__all__ = [
+    "CONFORMANCE",
+    "GEOJSON",
+    "collection",
+    "item_halves",
+    "items",
+    "landing",
+    "link",
+    "queryables",
+    "rank_text",
+]
 
 GEOJSON = "application/geo+json"
 _JSON = "application/json"
@@ -144,50 +154,50 @@ def collection(base: str, id_: str, gallery: Gallery, facts: dict[str, Any]) -> 
     }
 
 
-def items(base: str, id_: str, matches: Sequence[Match], ranked: bool) -> list[dict[str, Any]]:
-    """Tiles as STAC items; see :func:`item_texts`."""
-    return [json.loads(text) for text in item_texts(base, id_, matches, ranked)]
+def items(base: str, id_: str, matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """Tiles as STAC items, by themselves; see :func:`item_halves` for what was looked for."""
+    return [json.loads(before + after) for before, after in item_halves(base, id_, matches)]
 
 
-def item_texts(
-    base: str,
-    id_: str,
-    matches: Sequence[Match],
-    ranked: bool,
-    chance: Callable[[float], float] | None = None,
-) -> list[str]:
-    """Tiles as STAC items in JSON, put together from texts: most of an item is the same for a whole scene.
+def item_halves(base: str, id_: str, matches: Sequence[Match]) -> list[tuple[str, str]]:
+    """Tiles as STAC items in JSON: what comes before :func:`rank_text`, and what comes after it.
+
+    Put together from texts, since most of an item is the same for a whole scene.
 
     Args:
         base: Address of the server, ending in a slash.
         id_: The gallery's id.
         matches: The tiles.
-        ranked: Whether something was looked for, so that rank, score and percentile mean something.
-        chance: From a score to what a probe thinks of the tile.
     """
     nowhere = np.full((4, 2), np.nan)
     corners = np.array([nowhere if m.corners is None else m.corners for m in matches]).reshape(-1, 4, 2)
     shapes = shapely.to_geojson(outline_geometries(corners)).tolist()
     boxes = _boxes(corners)
     return [
-        _item(base, id_, match, _place(shape, box), _rank(match, chance) if ranked else "")
+        _item(base, id_, match, _place(shape, box))
         for match, shape, box in zip(matches, shapes, boxes, strict=True)
     ]
+
+
+def rank_text(rank: int, score: float, percentile: float, chance: float | None = None) -> str:
+    """What an item says beside the tile itself, where something was looked for.
+
+    Args:
+        rank, score, percentile: As :class:`~landsift.gallery.Match` has them.
+        chance: What a probe thinks of the tile.
+    """
+    likely = "" if chance is None else f',"landsift:probability":{round(chance, 4)}'
+    return (
+        f',"landsift:score":{round(score, 6)},"landsift:percentile":{round(percentile, 4)}'
+        f',"landsift:rank":{rank}{likely}'
+    )
 
 
 def _place(shape: str | None, box: list[float]) -> str:
     return '"geometry":null' if shape is None else f'"geometry":{shape},"bbox":{box}'
 
 
-def _rank(match: Match, chance: Callable[[float], float] | None) -> str:
-    likely = "" if chance is None else f',"landsift:probability":{round(chance(match.score), 4)}'
-    return (
-        f',"landsift:score":{round(match.score, 6)},"landsift:percentile":{round(match.percentile, 4)}'
-        f',"landsift:rank":{match.rank}{likely}'
-    )
-
-
-def _item(base: str, id_: str, match: Match, place: str, rank: str) -> str:
+def _item(base: str, id_: str, match: Match, place: str) -> tuple[str, str]:
     scene_id, _, name = match.tile.rpartition("_s")
     head, body, links, thumbnail, chip, end = _of_scene(
         base, id_, scene_id, match.scene, match.source, match.date
@@ -198,8 +208,8 @@ def _item(base: str, id_: str, match: Match, place: str, rank: str) -> str:
     return (
         f'{head}{name}",{place},"properties":{{{body}'
         f'"landsift:window":[{window.col},{window.row},{window.width},{window.height}],'
-        f'"landsift:scale":{match.scale},"landsift:valid":{round(match.valid, 4)}{gsd}{rank}}},'
-        f"{links}{path}{thumbnail}{path}{chip}{path}{end}"
+        f'"landsift:scale":{match.scale},"landsift:valid":{round(match.valid, 4)}{gsd}',
+        f"}},{links}{path}{thumbnail}{path}{chip}{path}{end}",
     )
 
 

@@ -126,7 +126,7 @@ def routes(service: Service) -> APIRouter:
         """One tile."""
         base, gallery = base_of(request), archive.get(collection)
         match = await workers.search(known_tile, gallery, tile)
-        return _json(stac.items(base, collection, [match], ranked=False)[0], stac.GEOJSON)
+        return _json(stac.items(base, collection, [match])[0], stac.GEOJSON)
 
     return router
 

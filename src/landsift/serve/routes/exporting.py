@@ -73,8 +73,8 @@ def _written(service: Service, body: Export, upload: bytes | None) -> bytes:
     examples = [*(f"like {name}" for name in wish.like), *(f"not {item}" for item in wish.unlike)]
     picture = [] if upload is None else ["like a picture"]
     words = ", ".join([*wish.texts, *picture, *examples])
-    pairs = service.searcher.merged(answers, wish, Page.read(wish.token).skip, limit)
-    matches = tuple(match for _, match in pairs)
+    rows = service.searcher.merged(answers, wish, Page.read(wish.token).skip, limit)
+    matches = tuple(row.match for row in rows)
     result = SearchResult(matches, words, len(matches), len(matches), 0.0)
     with TemporaryDirectory(prefix="landsift-export-") as folder:
         path = Path(folder) / f"landsift.{body.format}"

@@ -114,7 +114,7 @@ def routes(service: Service) -> APIRouter:
                 raise UsageError(f"The tile {tile[:100]!r} has just been removed; search again")
             positions = same_place(seen.cache, seen.ledger, int(own[0]))
             matches = [as_match(item, seen.ledger[item.scene]) for item in seen.cache.items(positions)]
-            return encoded({"tiles": stac.items(base, collection, matches, ranked=False)})
+            return encoded({"tiles": stac.items(base, collection, matches)})
 
         return Response(await workers.search(work), media_type="application/json")
 
