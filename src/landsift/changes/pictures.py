@@ -26,7 +26,7 @@ def pictures_of(
     gallery: Gallery, changes: Sequence[Change], size: int, margin: float = MARGIN
 ) -> list[tuple[Pixels | None, Pixels | None]]:
     """Both dates of each place, ``(size, size, 3)``, with a margin; None where a scene cannot be read."""
-    ledger = {row.id: row for row in gallery.snapshot().ledger.values() if row.supersedes is None}
+    ledger = gallery.snapshot().shown
     with Views() as views:
         return [
             (

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,11 @@ class Snapshot:
     version: int
     cache: Cache
     ledger: dict[int, SceneRow]
+
+    @cached_property
+    def shown(self) -> dict[str, SceneRow]:
+        """The scenes by id, less the versions that are to replace one of them and are not finished yet."""
+        return {scene.id: scene for scene in self.ledger.values() if scene.supersedes is None}
 
 
 @dataclass(frozen=True, eq=False)

@@ -503,11 +503,10 @@ class Gallery:
     def _tile(self, tile: str) -> ItemRow | None:
         """The stored tile of an id such as ``harbour-1a2b3c4d_s1_x0_y192``; None if there is none."""
         name = TileName.parse(tile)
-        if name is not None:
-            for key, scene in self._fresh()[1].items():
-                if scene.id == name.scene and scene.supersedes is None:
-                    return self._store.item_at(key, float(name.scale), name.col, name.line)
-        return None
+        scene = None if name is None else self.snapshot().shown.get(name.scene)
+        if name is None or scene is None or scene.key is None:
+            return None
+        return self._store.item_at(scene.key, float(name.scale), name.col, name.line)
 
     def tile(self, name: str) -> Match:
         """A tile by its id.
@@ -558,10 +557,10 @@ class Gallery:
             SceneError: The source cannot be read any more.
             UsageError: No such scene or square.
         """
-        for known in self._fresh()[1].values():
-            if known.id == scene and known.supersedes is None:
-                return draw_map_tile(known, zoom, x, y)
-        raise UsageError(f"There is no scene {scene!r} in the gallery; it may have been removed since")
+        known = self.snapshot().shown.get(scene)
+        if known is None:
+            raise UsageError(f"There is no scene {scene!r} in the gallery; it may have been removed since")
+        return draw_map_tile(known, zoom, x, y)
 
     def encode_upload(self, data: bytes, most_pixels: int) -> FloatArray:
         """The unit vector, ``(dim,)``, of an image file that somebody sent.
