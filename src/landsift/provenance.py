@@ -49,12 +49,20 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the working folder, with ``+changes`` if it has uncommitted ones; None outside git."""
+    """The commit of the working folder, with ``+changes`` if it has uncommitted ones; None outside git.
+
+    Pages and results do not count: a run writes them, and none depends on what is in them.
+    """
     try:
         head = _git("rev-parse", "HEAD")
-        return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        return head + (
+            "+changes" if _git("status", "--porcelain", "--untracked-files=no", *_THAT_RUNS) else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+_THAT_RUNS = ("--", ":(top)", ":(top,exclude)docs", ":(top,exclude)benchmarks/results")
 
 
 def _git(*arguments: str) -> str:
