@@ -147,7 +147,6 @@ BELOW_BASELINE = {
     "and words without order beyond five neighbours",
     "lwmcr-d": "the same model; its teacher here is the small built-in encoder",
     "lwmcr-u": "the same model",
-    "msa": "most of what it minimises are matching scores that no search uses, and they share the clipped step",
 }
 _BASELINE = "vsepp"
 
