@@ -33,7 +33,7 @@ from landsift.gallery.refining import Refine, Sight, refined
 from landsift.gallery.result import Match, SearchResult
 from landsift.gallery.saved import SavedQueries
 from landsift.gallery.scoring import Scorer
-from landsift.gallery.search import Order, Picked, Wish, as_match
+from landsift.gallery.search import Order, Wish, as_match
 from landsift.gallery.settings import IndexSettings
 from landsift.gallery.store import DATABASE, ItemRow, SceneRow, Store
 from landsift.gallery.ways import chosen_index, keep_choice, measured_ways, probe_texts, texts_to_measure
@@ -382,7 +382,10 @@ class Gallery:
         Raises:
             UsageError: ``k < 1``, a negative ``skip``, another ``overlapping``, or ``pool`` beside ``csls``.
         """
-        wish = self._wish(query, words, k, skip, where, min_score, overlapping, without, csls)
+        if overlapping not in ("merge", "keep"):
+            raise UsageError(f"overlapping is 'merge' or 'keep', got {overlapping!r}; choose one")
+        own, crowd = self.stored(without), self._crowd if csls else None
+        wish = Wish(query, words, k, where or Where(), min_score, overlapping == "merge", own, skip, crowd)
         seen = seen or self.snapshot()
         if near is not None:
             order = self._nearby.order(seen.cache, seen.ledger, query, wish.where, near, self._scorer)
@@ -390,48 +393,6 @@ class Gallery:
             order = order or Order.of(seen.cache, seen.ledger, query, wish.where, self._scorer)
             return search_places(seen.cache, seen.ledger, wish, pool, order)
         return wish.fulfil(seen.cache, seen.ledger, order)
-
-    def pick(
-        self,
-        query: FloatArray,
-        seen: Snapshot,
-        *,
-        k: int,
-        skip: int = 0,
-        where: Where | None = None,
-        min_score: float | None = None,
-        overlapping: str = "merge",
-        without: Sequence[str] = (),
-        order: Order | None = None,
-    ) -> Picked:
-        """What :meth:`rank` finds, as numbers: for those who keep what they say of a tile.
-
-        Takes what :meth:`rank` takes, and raises what it raises.
-        """
-        wish = self._wish(query, "", k, skip, where, min_score, overlapping, without)
-        return wish.pick(seen.cache, seen.ledger, order)
-
-    def _wish(
-        self,
-        query: FloatArray,
-        words: str,
-        k: int,
-        skip: int,
-        where: Where | None,
-        min_score: float | None,
-        overlapping: str,
-        without: Sequence[str],
-        csls: bool = False,
-    ) -> Wish:
-        if k < 1:
-            raise UsageError(f"k must be 1 or more, got {k}; ask for at least one match")
-        if skip < 0:
-            raise UsageError(f"skip must be 0 or more, got {skip}; begin with the first match")
-        if overlapping not in ("merge", "keep"):
-            raise UsageError(f"overlapping is 'merge' or 'keep', got {overlapping!r}; choose one")
-        own = [tile for name in without if (tile := self._tile(name))]
-        crowd = self._crowd if csls else None
-        return Wish(query, words, k, where or Where(), min_score, overlapping == "merge", own, skip, crowd)
 
     def order(self, query: FloatArray, where: Where | None = None, seen: Snapshot | None = None) -> Order:
         """The ranking of all tiles that pass the filters; kept for a while, so that pages cost no scan."""
@@ -499,6 +460,10 @@ class Gallery:
         )
 
     # -- tiles -------------------------------------------------------------------------------------------
+
+    def stored(self, tiles: Sequence[str]) -> list[ItemRow]:
+        """The stored tiles of these ids; those that there are."""
+        return [item for tile in tiles if (item := self._tile(tile))]
 
     def _tile(self, tile: str) -> ItemRow | None:
         """The stored tile of an id such as ``harbour-1a2b3c4d_s1_x0_y192``; None if there is none."""

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from landsift.errors import UsageError
 from landsift.gallery.cache import Cache
 from landsift.gallery.filtering import left_out, searchable
 from landsift.gallery.naming import tile_id
@@ -185,6 +186,9 @@ class Wish:
         skip: How many of the best matches to leave out, for the pages after the first.
         crowd: ``(b, dim)`` other queries; tiles that are near to all of them are put further back. None
             leaves the order to the scores.
+
+    Raises:
+        UsageError: ``k < 1``, or a negative ``skip``.
     """
 
     query: FloatArray
@@ -196,6 +200,12 @@ class Wish:
     without: Sequence[ItemRow] = ()
     skip: int = 0
     crowd: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"k must be 1 or more, got {self.k}; ask for at least one match")
+        if self.skip < 0:
+            raise UsageError(f"skip must be 0 or more, got {self.skip}; begin with the first match")
 
     def fulfil(
         self, cache: Cache, ledger: Mapping[int, SceneRow], order: Order | None = None

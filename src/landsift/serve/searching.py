@@ -20,7 +20,7 @@ from landsift.gallery.listing import SCORE, arranged, passing
 from landsift.gallery.naming import TileName
 from landsift.gallery.probe import LEAST_LABELS, Probe
 from landsift.gallery.query import compose
-from landsift.gallery.search import Order, Picked
+from landsift.gallery.search import Order, Picked, Wish
 from landsift.gallery.spread import Spread
 from landsift.gallery.where import Where
 from landsift.index import EXACT
@@ -377,17 +377,9 @@ def _with_labels(
 def _ranked(asked: Asked, aim: Aim, body: SearchBody, skip: int, count: int) -> Answer:
     """Matches by score."""
     order = asked.order
-    picked = asked.gallery.pick(
-        aim.vector,
-        asked.seen,
-        k=count,
-        skip=skip,
-        where=asked.where,
-        min_score=body.min_score,
-        overlapping=body.overlapping,
-        without=aim.without,
-        order=order,
-    )
+    merge, without = body.overlapping == "merge", asked.gallery.stored(aim.without)
+    wish = Wish(aim.vector, "", count, asked.where, body.min_score, merge, without, skip)
+    picked = wish.pick(asked.seen.cache, asked.seen.ledger, order)
     matched = picked.searched
     if order is not None and body.min_score is not None:
         matched = order.reaching(body.min_score)
