@@ -140,7 +140,7 @@ def _shortfalls(rows: Sequence[Any], dataset: str, runs: Sequence[dict[str, Any]
     lines = []
     for row in rows:
         found, printed = _runs_of(row.name, dataset, runs), row.published.get(dataset)
-        if found and printed and statistics.fmean(run["test"]["mR"] for run in found) < printed:
+        if found and printed and _mean_mr(found) < printed:
             lines.append(f"- {row.card.title}: {SHORT.get(row.name, 'not looked into yet')}.")
     return ["Below what was printed for them:", "", *lines, ""] if lines else []
 
@@ -149,24 +149,14 @@ BELOW_BASELINE = {
     "lwmcr-d": "a light model of 1.6 million numbers on the lower levels of the trunk, within chance of LW-MCR(b); its "
     "teacher here is the small built-in encoder",
     "lwmcr-u": "the same model, within chance of LW-MCR(b)",
-    "msa": "within chance; the hardest wrong pairs alone, as printed, gave 5 less at its margin",
-}
-_BASELINE = {
-    "lwmcr-b": "a light model: it reads the second and third level of the trunk only, as a table of 64 by 64 numbers, "
-    "and words without order beyond five neighbours",
-    "lwmcr-d": "the same model; its teacher here is the small built-in encoder",
-    "lwmcr-u": "the same model",
+    "msa": "within chance; the hardest wrong pairs alone, as printed, gave less on val at its margin",
 }
 _BASELINE = "vsepp"
 
 
 def _below_baseline(rows: Sequence[Any], dataset: str, runs: Sequence[dict[str, Any]]) -> list[str]:
     """Which methods lie below VSE++ trained alike, and why, if it is known."""
-    mean = {
-        row.name: statistics.fmean(run["test"]["mR"] for run in found)
-        for row in rows
-        if (found := _runs_of(row.name, dataset, runs))
-    }
+    mean = {row.name: _mean_mr(found) for row in rows if (found := _runs_of(row.name, dataset, runs))}
     why = SHORT | BELOW_BASELINE
     lines = [
         f"- {row.card.title}: {why.get(row.name, 'not looked into yet')}."
@@ -180,13 +170,17 @@ def _runs_of(name: str, dataset: str, runs: Sequence[dict[str, Any]]) -> list[di
     return [run for run in runs if (run["method"], run["dataset"]) == (name, dataset)]
 
 
+def _mean_mr(runs: Sequence[dict[str, Any]]) -> float:
+    return statistics.fmean(run["test"]["mR"] for run in runs)
+
+
 def _measured_line(row: Any, runs: Sequence[dict[str, Any]]) -> tuple[float, str]:
     """Mean mR, and the line of one method."""
 
     def mean(values: Iterable[float]) -> float:
         return statistics.fmean(values)
 
-    total = mean(run["test"]["mR"] for run in runs)
+    total = _mean_mr(runs)
     spread = f" ± {statistics.stdev(run['test']['mR'] for run in runs):.2f}" if len(runs) > 1 else ""
     printed = row.published.get(runs[0]["dataset"])
     again = [run["reranked"]["strict"]["mR"] for run in runs if run.get("reranked")]

@@ -6,9 +6,8 @@ Knows the format's writer and what a search picked; no requests.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from landsift.gallery.search import Picked
+from landsift.gallery.search import Picked, as_match
 from landsift.serve import stac
 from landsift.serve.recent import Recent
 
@@ -43,11 +42,9 @@ class ItemTexts:
         found = [self.kept.get(key) for key in keys]
         new = [place for place, halves in enumerate(found) if halves is None]
         if new:
-            numbers = [0.0] * len(new)
-            fresh = replace(
-                picked, positions=at[new], ranks=[0] * len(new), scores=numbers, percentiles=numbers
-            )
-            for place, halves in zip(new, stac.item_halves(base, id_, fresh.matches), strict=True):
+            items = picked.cache.items(at[new])
+            matches = [as_match(item, picked.ledger[item.scene]) for item in items]
+            for place, halves in zip(new, stac.item_halves(base, id_, matches), strict=True):
                 found[place] = halves
                 self.kept.keep(keys[place], halves, len(halves[0]) + len(halves[1]) + _BESIDE_BYTES)
         return found
