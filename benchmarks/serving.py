@@ -1,4 +1,4 @@
-"""Fifty clients at once on a gallery of 100,000 tiles, over loopback, while it grows.
+"""Fifty clients at once on a gallery of 100,000 tiles, over loopback, while it grows: one process, then two.
 
 Every client asks again as soon as it is answered. What they ask is what the page asks: searches in words
 drawn from a few hundred sentences, with and without filters, with the histogram of scores; searches by
@@ -35,6 +35,7 @@ from landsift.gallery import Gallery
 from landsift.gallery.store import ItemRow, SceneRow, Store
 
 TILES, SCENES, CLIENTS, SECONDS, WARM_UP_S, SEED = 100_000, 200, 50, 60, 20, 0
+PROCESSES = (1, 2)
 GROWTH_EVERY_S, GROWTH_TILES = 10, 64
 _DAY_S = 86_400
 _SIDE = 0.02  # degrees
@@ -162,19 +163,29 @@ async def load(port: int, seconds: float, seed: int) -> dict[str, list[float]]:
     return taken
 
 
+def family(process: int) -> list[int]:
+    """A process and those that it started."""
+    started = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
+    return [process, *map(int, started)]
+
+
 def memory_mb(process: int) -> dict[str, float]:
-    """Resident memory of a process: its own, and mapped files."""
-    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    """Resident memory of a server: its own, and mapped files, of all its processes together."""
+    texts = [Path(f"/proc/{one}/status").read_text(encoding="ascii") for one in family(process)]
     found = {
-        name: int(re.search(rf"{name}:\s+(\d+)", text).group(1)) / 1024 for name in ("RssAnon", "RssFile")
-    }  # type: ignore[union-attr]
+        name: sum(int(re.search(rf"{name}:\s+(\d+)", text).group(1)) for text in texts) / 1024  # type: ignore[union-attr]
+        for name in ("RssAnon", "RssFile")
+    }
     return {name: round(value, 1) for name, value in found.items()}
 
 
 def processor_s(process: int) -> float:
-    """Seconds of processor that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor that a server has used."""
+    ticks = 0
+    for one in family(process):
+        fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def machine_ticks() -> dict[str, int]:
@@ -221,23 +232,32 @@ def grow(folder: Path, stop: Callable[[], bool], dim: int, each: Callable[[], No
 def run() -> None:
     """Measure and save."""
     folder = Path(tempfile.mkdtemp(prefix="landsift-bench-"))
-    script = str(Path(sys.executable).with_name("landsift"))
-    server = None
     try:
         build(folder / "gallery")
-        server = subprocess.Popen(
-            [script, "serve", str(folder / "gallery"), "--port", "0"], stderr=subprocess.PIPE, text=True
+        figures = {str(processes): served(folder, processes) for processes in PROCESSES}
+        save(
+            "serving",
+            {"tiles": TILES, "clients": CLIENTS, "seconds": SECONDS, "by_processes": figures},
+            seed=SEED,
         )
-        assert server.stderr is not None
-        port = int(re.search(r":(\d+)/ui", server.stderr.readline()).group(1))  # type: ignore[union-attr]
-        figures = measured(folder / "gallery", port, server.pid)
-        save("serving", figures, seed=SEED)
         print(json.dumps(figures, indent=2))
     finally:
-        if server is not None:
-            server.terminate()
-            server.wait(20)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def served(folder: Path, processes: int) -> dict[str, Any]:
+    """The figures of a server with so many processes, on a gallery that nobody else has grown."""
+    script = str(Path(sys.executable).with_name("landsift"))
+    gallery = shutil.copytree(folder / "gallery", folder / f"of-{processes}" / "gallery")
+    command = [script, "serve", str(gallery), "--port", "0", "--processes", str(processes)]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        port = int(re.search(r":(\d+)/ui", server.stderr.readline()).group(1))  # type: ignore[union-attr]
+        return measured(gallery, port, server.pid)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
@@ -263,9 +283,6 @@ def measured(folder: Path, port: int, process: int) -> dict[str, Any]:
         seen = json.load(answer)["numberMatched"]
     count = len(taken["search"]) + len(taken["dates"])
     return {
-        "tiles": TILES,
-        "clients": CLIENTS,
-        "seconds": SECONDS,
         "requests": count,
         "requests_per_s": round(count / SECONDS, 1),
         "errors": len(taken["error"]),

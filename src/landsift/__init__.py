@@ -7,7 +7,12 @@ faiss until something needs them.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# Nothing leaves the machine of who searches. ONNX Runtime would report sessions and models to its makers, and
+# reads this once, when it is imported. Whoever wants the reports sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

@@ -41,6 +41,7 @@ __all__ = [
     "LandsiftWarning",
     "MissingDependency",
     "SceneError",
+    "ServerStopped",
     "TrainingError",
     "UsageError",
     "need",
@@ -110,6 +111,10 @@ class GalleryBusy(GalleryError):
 
 class GalleryDamaged(GalleryError):
     """The gallery's files contradict each other or cannot be read."""
+
+
+class ServerStopped(LandsiftError):
+    """A process of a server could not be started, or not be replaced."""
 
 
 class DiskFull(GalleryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,21 @@ assert len(opened) == 1 and opened[0].endswith('text.onnx'), opened
 assert 'torch' not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+
+
+def test_nothing_is_noted_down_for_the_makers_of_the_runtime(tmp_path):
+    """ONNX Runtime keeps what it means to report in the user's cache, unless it is told not to."""
+    quiet = {
+        "CI",
+        "TF_BUILD",
+        "GITHUB_ACTIONS",
+        "ORT_DISABLE_TELEMETRY",
+    }  # it keeps quiet by itself where tests run
+    settings = {name: value for name, value in os.environ.items() if name not in quiet}
+    settings |= dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    program = "import landsift; landsift.load_encoder('landsift-lite').encode_texts(['a bridge'])"
+    subprocess.run([sys.executable, "-c", program], check=True, env=settings)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_torch_says_the_same_of_patterns_and_sentences(encoder, pictures):

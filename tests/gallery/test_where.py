@@ -154,3 +154,28 @@ def test_impossible_boxes_are_refused(box, words):
 def test_impossible_dates_are_refused():
     with pytest.raises(UsageError, match="swap the two"):
         Where(after=TimeSpan.parse("2021"), before=TimeSpan.parse("2020"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 1500])
+def test_tiles_near_a_box_are_the_same_without_passing_over_blocks(count):
+    random = np.random.default_rng(count)
+    middle = np.sort(random.uniform(-190, 190, count)), random.uniform(-80, 80, count)
+    quads = [
+        rotated(x, y, *random.uniform(0.1, 5, 2), random.uniform(0, 3)) for x, y in zip(*middle, strict=True)
+    ]
+    corners = np.array(quads).reshape(-1, 4, 2)
+    corners[random.random(count) < 0.2] = np.nan
+    corners[300:600] = np.nan  # a block without any place
+    outlines = Outlines.of(corners)
+    for _ in range(30):
+        west, south = random.uniform(-180, 150), random.uniform(-80, 60)
+        east, north = west + random.uniform(0, 80), south + random.uniform(0, 40)
+        slow = [
+            n
+            for n in range(count)
+            if outlines.north[n] >= south
+            and outlines.south[n] <= north
+            and outlines.east[n] >= west
+            and outlines.west[n] <= east
+        ]
+        assert outlines.near(west, south, east, north).tolist() == slow

@@ -19,7 +19,7 @@ import pytest
 
 from landsift import Gallery
 from landsift.serve import ServeOptions
-from landsift.serve.running import _listening
+from landsift.serve.listening import listening
 from toys import ToyEncoder, coloured, write_scene
 
 SERVER = """
@@ -54,7 +54,7 @@ def live(tmp_path, archive):
 def test_no_part_of_an_answer_waits_for_an_acknowledgement():
     """Head and body go out in two packets; with the delay of small ones on, each answer takes 40 ms more."""
 
-    async def delay_of_who_comes(listener):
+    async def delay_of_who_comes(door):
         delayed = asyncio.get_running_loop().create_future()
 
         class Door(asyncio.Protocol):
@@ -63,8 +63,8 @@ def test_no_part_of_an_answer_waits_for_an_acknowledgement():
                 delayed.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0)
                 transport.close()
 
-        server = await asyncio.get_running_loop().create_server(Door, sock=listener)
-        _, writer = await asyncio.open_connection(*listener.getsockname())
+        server = await asyncio.get_running_loop().create_server(Door, sock=door)
+        _, writer = await asyncio.open_connection(*door.getsockname())
         try:
             return await delayed
         finally:
@@ -72,8 +72,8 @@ def test_no_part_of_an_answer_waits_for_an_acknowledgement():
             server.close()
 
     with ThreadPoolExecutor(1) as apart:  # a browser's test may have left a loop in this thread
-        listener = _listening(ServeOptions(port=0))
-        assert not apart.submit(asyncio.run, delay_of_who_comes(listener)).result()
+        door = listening(ServeOptions(port=0))
+        assert not apart.submit(asyncio.run, delay_of_who_comes(door)).result()
 
 
 def post(address, body):

@@ -29,11 +29,14 @@ def serve(
         str | None, Option(envvar="LANDSIFT_TOKEN", help="What every request must carry; 8 letters or more.")
     ] = None,
     read_only: An[bool, Option("--read-only", help="Keep no labels and no searches.")] = False,
+    processes: An[
+        int, Option(help="How many answer side by side; one a core is plenty, and each takes its own memory.")
+    ] = 1,
 ) -> None:
     """Serve galleries: the map in a browser, and a STAC API for programs."""
     from landsift.serve.options import ServeOptions
 
-    options = ServeOptions(host, port, token, read_only)
+    options = ServeOptions(host, port, token, read_only, processes)
     for module in ("fastapi", "uvicorn", "python_multipart", "threadpoolctl"):
         need(module, extra="serve")
     from landsift.serve import serve as run

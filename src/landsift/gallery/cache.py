@@ -86,6 +86,11 @@ class Cache:
             for scene, scale, (col, line, width, height), gsd, share, row, corners in taken
         ]
 
+    @cached_property
+    def placeless(self) -> int:
+        """How many tiles have no coordinates, deleted ones not counted."""
+        return int(np.count_nonzero(self.alive & np.isnan(self.outlines.west)))
+
     def halves(self, positions: NDArray[np.integer]) -> NDArray[np.float16]:
         """The stored vectors at these positions, ``(n, dim)``."""
         out = np.empty((len(positions), self.index.dim), "<f2")

@@ -81,12 +81,9 @@ def quads_meet_geometry(
     """
     touching = np.zeros(len(outlines.west), bool)
     west, south, east, north = shapely.bounds(geometry)
-    in_latitude = (outlines.north >= south) & (outlines.south <= north)
-    if among is not None:
-        in_latitude &= among
     for turn in (-360.0, 0.0, 360.0):
-        near = in_latitude & (outlines.east >= west + turn) & (outlines.west <= east + turn)
-        at = np.flatnonzero(near & ~touching)
+        at = outlines.near(west + turn, south, east + turn, north)
+        at = at[~touching[at] if among is None else among[at] & ~touching[at]]
         if len(at):
             turned = translate(geometry, turn) if turn else geometry
             shapely.prepare(turned)
@@ -136,11 +133,9 @@ def _of_scenes(cache: Cache, ledger: Mapping[int, SceneRow], of: Mapping[int, st
 def left_out(where: Where, cache: Cache, ledger: Mapping[int, SceneRow]) -> tuple[str, ...]:
     """What a filter could not judge, in sentences."""
     notes = []
-    if where.box is not None or where.intersects is not None:
-        lost = int(np.count_nonzero(cache.alive & np.isnan(cache.outlines.west)))
-        if lost:
-            area = "box" if where.box is not None else "polygon"
-            notes.append(f"{lost} tiles without coordinates were left out by the {area}.")
+    if (where.box is not None or where.intersects is not None) and cache.placeless:
+        area = "box" if where.box is not None else "polygon"
+        notes.append(f"{cache.placeless} tiles without coordinates were left out by the {area}.")
     if where.after is not None or where.before is not None:
         dateless = sum(scene.start is None and scene.state != "failed" for scene in ledger.values())
         if dateless:

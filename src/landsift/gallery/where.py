@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -20,6 +21,10 @@ from landsift.gallery.store import SceneRow
 from landsift.types import TimeSpan
 
 __all__ = ["Outlines", "Where", "fits", "quads_meet_box"]
+
+_BLOCK = 256  # tiles of one scene are stored together, so rows that follow each other lie close
+
+_Sides = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,31 @@ class Outlines:
         """Outlines of ``(n, 4, 2)`` corners."""
         low, high = corners.min(axis=1), corners.max(axis=1)
         return cls(corners, low[:, 0], low[:, 1], high[:, 0], high[:, 1])
+
+    def near(self, west: float, south: float, east: float, north: float) -> NDArray[np.int64]:
+        """Positions of the tiles whose rectangle touches this one, ascending; those of NaN never do.
+
+        Whole blocks of rows are passed over by the rectangle around them, as in the zone maps of databases.
+        """
+        box = west, south, east, north
+        blocks = np.flatnonzero(_touch(self._blocks, box))
+        at = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+        at = at[: np.searchsorted(at, len(self.west))]
+        return at[_touch((self.west[at], self.south[at], self.east[at], self.north[at]), box)]
+
+    @cached_property
+    def _blocks(self) -> _Sides:
+        """West, south, east and north of each block of rows, NaN where no row has coordinates."""
+        starts = np.arange(0, len(self.west), _BLOCK)
+        if not len(starts):
+            return self.west, self.south, self.east, self.north
+        low, high = np.fmin.reduceat, np.fmax.reduceat
+        return (
+            low(self.west, starts),
+            low(self.south, starts),
+            high(self.east, starts),
+            high(self.north, starts),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +117,10 @@ class Where:
 
     def scenes(self, ledger: Sequence[SceneRow]) -> set[int]:
         """Keys of the scenes that may hold a match, judged by name and date."""
-        return {scene.key for scene in ledger if scene.key is not None and self._takes(scene)}
+        keys = {scene.key for scene in ledger if scene.key is not None}
+        if self.scene is None and self.after is None and self.before is None:
+            return keys
+        return {scene.key for scene in ledger if scene.key in keys and self._takes(scene)}
 
     def _takes(self, scene: SceneRow) -> bool:
         if self.scene is not None and not fits(scene, self.scene):
@@ -138,15 +171,22 @@ def quads_meet_box(outlines: Outlines, box: tuple[float, float, float, float]) -
     west, south, east, north = box
     if west > east:
         east += 360.0
-    in_latitude = (outlines.north >= south) & (outlines.south <= north)
     touching = np.zeros(len(outlines.west), bool)
     for turn in (-360.0, 0.0, 360.0):
-        near = np.flatnonzero(in_latitude & (outlines.east >= west + turn) & (outlines.west <= east + turn))
-        within = (outlines.west[near] >= west + turn) & (outlines.east[near] <= east + turn)
+        turned = west + turn, south, east + turn, north
+        near = outlines.near(*turned)
+        within = (outlines.west[near] >= turned[0]) & (outlines.east[near] <= turned[2])
         touching[near[within]] = True
         edge = near[~within]
-        touching[edge] |= _no_side_separates(outlines.corners[edge], (west + turn, south, east + turn, north))
+        if len(edge):
+            touching[edge] |= _no_side_separates(outlines.corners[edge], turned)
     return touching
+
+
+def _touch(sides: _Sides, box: tuple[float, float, float, float]) -> NDArray[np.bool_]:
+    """Which of ``n`` rectangles touch another."""
+    west, south, east, north = sides
+    return (north >= box[1]) & (south <= box[3]) & (east >= box[0]) & (west <= box[2])
 
 
 def _no_side_separates(

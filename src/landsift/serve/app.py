@@ -28,25 +28,26 @@ from landsift.serve.routes import (
 )
 from landsift.serve.safety import Gate
 from landsift.serve.service import Service
+from landsift.serve.tally import Tally
 
 __all__ = ["create_app"]
 
 
-def create_app(archive: Archive, options: ServeOptions | None = None) -> ASGIApp:
+def create_app(archive: Archive, options: ServeOptions | None = None, tally: Tally | None = None) -> ASGIApp:
     """An ASGI application that serves galleries.
 
     Args:
         archive: The galleries; closed when the application shuts down.
         options: Token, limits and whether it may write; the defaults are safe on this machine only.
+        tally: Where the counts of other processes are, if this is one of several.
     """
-    return Gate(*_parts(archive, options or ServeOptions()))
+    return Gate(*_parts(Service(archive, options or ServeOptions(), tally)))
 
 
-def _parts(archive: Archive, options: ServeOptions) -> tuple[FastAPI, ServeOptions, Any]:
-    service = Service(archive, options)
-
+def _parts(service: Service) -> tuple[FastAPI, ServeOptions, Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
         yield
         service.close()
 
@@ -66,7 +67,7 @@ def _parts(archive: Archive, options: ServeOptions) -> tuple[FastAPI, ServeOptio
     app.include_router(page.routes())
     install(app)
     app.openapi = lambda: _documented(app)  # type: ignore[method-assign]
-    return app, options, service.metrics
+    return app, service.options, service.metrics
 
 
 def _documented(app: FastAPI) -> dict[str, Any]:

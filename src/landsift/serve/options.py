@@ -10,6 +10,7 @@ from landsift.errors import UsageError
 __all__ = ["ServeOptions"]
 
 _SHORTEST_TOKEN = 8
+_MOST_PROCESSES = 256
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class ServeOptions:
         port: 0 takes any free one.
         token: What every request must carry; None asks for nothing.
         read_only: Refuse labels, saved searches and everything else that writes.
+        processes: How many answer side by side, each with memory of its own; one makes use of little more
+            than one core.
         most_upload_bytes: Of an image sent as a query.
         most_upload_pixels: Of an image sent as a query; checked before it is decoded.
         most_body_bytes: Of any other request.
@@ -32,6 +35,7 @@ class ServeOptions:
     port: int = 8000
     token: str | None = None
     read_only: bool = False
+    processes: int = 1
     most_upload_bytes: int = 32_000_000
     most_upload_pixels: int = 50_000_000
     most_body_bytes: int = 4_000_000
@@ -41,6 +45,10 @@ class ServeOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise UsageError(f"A port lies between 0 and 65535, got {self.port}; 8000 is usual")
+        if not 1 <= self.processes <= _MOST_PROCESSES:
+            raise UsageError(
+                f"A server has 1 to {_MOST_PROCESSES} processes, got {self.processes}; one a core is plenty"
+            )
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             raise UsageError(f"A token needs {_SHORTEST_TOKEN} characters or more; choose a longer one")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):

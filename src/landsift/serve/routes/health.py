@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Response
 
 from landsift import __version__
 from landsift.serve.failures import DOCUMENTED
+from landsift.serve.metrics import metrics_text
 from landsift.serve.service import Service, encoded
 
 __all__ = ["routes"]
@@ -43,7 +44,7 @@ def routes(service: Service, app: FastAPI) -> APIRouter:
 
         def work() -> str:
             tiles = {id_: float(gallery.snapshot().cache.alive.sum()) for id_, gallery in service.archive}
-            return service.metrics.text({"tiles": tiles}, _reuse(service))
+            return metrics_text(service.counts_of_all(), {"tiles": tiles})
 
         return Response(await service.workers.search(work), media_type="text/plain; version=0.0.4")
 
@@ -57,21 +58,6 @@ def routes(service: Service, app: FastAPI) -> APIRouter:
         return Response(_page(app.openapi()), media_type="text/html")
 
     return router
-
-
-def _reuse(service: Service) -> dict[str, dict[str, float]]:
-    """How often what was known served again, and how many passes over the vectors there were."""
-    archive, items = service.archive, service.searcher.items.kept
-    rankings = {id_: gallery.rankings for id_, gallery in archive}
-    return {
-        "texts_asked": {"": archive.texts.asked},
-        "texts_known": {"": archive.texts.known},
-        "items_asked": {"": items.asked},
-        "items_known": {"": items.known},
-        "rankings_asked": {id_: one.asked for id_, one in rankings.items()},
-        "rankings_known": {id_: one.known for id_, one in rankings.items()},
-        "passes": {id_: one.scorer.scored for id_, one in rankings.items()},
-    }
 
 
 def _page(schema: dict[str, Any]) -> str:
