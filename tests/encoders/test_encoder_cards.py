@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import pytest
 
@@ -123,3 +124,10 @@ def test_sha256_of_a_known_file(tmp_path):
 def test_cards_are_plain_values(tiny):
     card = load_encoder(tiny).card
     assert dataclasses.replace(card, name="other").name == "other"
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_001])
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path, size):
+    data = bytes(n % 251 for n in range(size))
+    (tmp_path / "weights").write_bytes(data)
+    assert sha256_of(tmp_path / "weights") == hashlib.sha256(data).hexdigest()

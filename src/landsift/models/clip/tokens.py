@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -90,13 +91,13 @@ def clip_tokenizer(merges: Path = _OWN_MERGES) -> Tokenizer:
         lines = (gzip.decompress(raw) if merges.suffix == ".gz" else raw).decode("utf-8").split("\n")
     except (OSError, ValueError, EOFError) as error:
         raise EncoderError(f"The merges {merges} cannot be read ({error}); give CLIP's own file.") from error
-    return _byte_pairs(_pairs(lines)[:_MERGES])
+    return _byte_pairs(_pairs(lines, _MERGES))
 
 
-def _pairs(lines: Sequence[str]) -> list[tuple[str, str]]:
+def _pairs(lines: Iterable[str], most: int | None = None) -> list[tuple[str, str]]:
     """Two words a line; titles of lists hold a version and are no merges."""
-    parts = [line.split() for line in lines if "#version" not in line]
-    return [(part[0], part[1]) for part in parts if len(part) == 2]
+    words = (line.split() for line in lines if "#version" not in line)
+    return list(islice(((pair[0], pair[1]) for pair in words if len(pair) == 2), most))
 
 
 def _byte_pairs(merges: Sequence[tuple[str, str]], vocabulary: dict[str, int] | None = None) -> Tokenizer:
