@@ -198,8 +198,8 @@ def _verify_source(card: EncoderCard) -> None:
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    # In one piece, as files are mapped: it is hashed without the interpreter, and to have that back after each
-    # of many pieces takes milliseconds where another thread is at work.
+    # In one piece, mapped: it is hashed without the interpreter, and to have that back after each of many
+    # pieces takes milliseconds where another thread is at work.
     with Path(path).open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return hashlib.sha256().hexdigest()  # nothing cannot be mapped
