@@ -321,11 +321,38 @@ def test_a_coarser_sensor_loses_detail_and_a_cut_out_covers_its_square():
     torch.testing.assert_close(got[1], stripes[1].float())
 
 
+def test_noise_is_drawn_for_its_share_of_images_as_strong_as_was_drawn():
+    grey = torch.full((3, 3, 64, 64), 128, dtype=torch.uint8)
+    draws = replace(plain(3), noise=np.array([0.1, 0.0, 0.1]), seed=np.array([1, 0, 2]))
+    got = changed(grey, draws, 64)
+    assert abs(got[0].std() - 25.5) < 1 and abs(got[0].mean() - 128) < 1
+    torch.testing.assert_close(got[1], grey[1].float())
+    assert not torch.equal(got[0], got[2])
+    white = changed(torch.full((1, 3, 64, 64), 250, dtype=torch.uint8), draws.rows(slice(1)), 64)
+    assert white.max() == 255 and white.min() >= 0
+    recipe = AugmentRecipe(noise=0.3, noisiest=0.15)
+    many = draw(2000, recipe, np.random.default_rng(0))
+    assert 0.25 < (many.noise > 0).mean() < 0.35 and 0.14 < many.noise.max() <= 0.15
+    assert len(set(many.seed)) == 2000
+
+
+def test_without_noise_images_and_what_is_kept_of_them_are_those_of_old_recipes():
+    one, other = (np.random.default_rng(3) for _ in range(2))
+    draw(7, AugmentRecipe(), one), draw(7, AugmentRecipe(noisiest=0.5), other)
+    assert one.random() == other.random()
+    assert AugmentRecipe(noisiest=0.5).told() == AugmentRecipe().told()
+    assert AugmentRecipe(noise=0.1).told() != AugmentRecipe(noise=0.1, noisiest=0.5).told()
+    assert "noise" not in dict(AugmentRecipe().told()) and dict(AugmentRecipe().told())["flips"] is True
+
+
 def test_a_part_of_a_batch_is_changed_as_the_whole_would_be(tmp_path):
     data = coloured_set(12)
     store = PixelStore(tmp_path, 20)
     feed = PixelFeed(
-        store, store.rows(data.images, data.image_names), SIDE, AugmentRecipe(coarse=0.5, cutout=0.5)
+        store,
+        store.rows(data.images, data.image_names),
+        SIDE,
+        AugmentRecipe(coarse=0.5, cutout=0.5, noise=0.5),
     )
     rows, device = np.arange(12)[::-1].copy(), torch.device("cpu")
     whole = feed.finish(feed.fetch(rows, slice(0, 12), np.random.default_rng(5)), device)

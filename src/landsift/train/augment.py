@@ -44,17 +44,12 @@ class Draws:
     scale: NDArray[np.float64]
     colour: NDArray[np.float64]
     hidden: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    seed: NDArray[np.int64]
 
     def rows(self, part: slice | NDArray[np.int64]) -> Draws:
         """What happens to some of them."""
-        return Draws(
-            self.box[part],
-            self.quarters[part],
-            self.flipped[part],
-            self.scale[part],
-            self.colour[part],
-            self.hidden[part],
-        )
+        return Draws(**{name: values[part] for name, values in vars(self).items()})
 
 
 def draw(count: int, recipe: AugmentRecipe, rng: np.random.Generator) -> Draws:
@@ -75,6 +70,7 @@ def draw(count: int, recipe: AugmentRecipe, rng: np.random.Generator) -> Draws:
         np.where(coarse, steps[rng.integers(len(steps), size=count)], 1.0),
         colour,
         _squares(count, recipe, rng),
+        *_noises(count, recipe, rng),
     )
 
 
@@ -101,6 +97,15 @@ def _squares(count: int, recipe: AugmentRecipe, rng: np.random.Generator) -> NDA
     return np.concatenate([corner, corner + side[:, None]], axis=1)
 
 
+def _noises(
+    count: int, recipe: AugmentRecipe, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    if not recipe.noise:  # nothing is drawn, so that recipes from before there was noise draw what they drew
+        return np.zeros(count), np.zeros(count, np.int64)
+    noisy = rng.random(count) < recipe.noise
+    return rng.uniform(0, recipe.noisiest, count) * noisy, rng.integers(2**62, size=count)
+
+
 def changed(pixels: Tensor, draws: Draws, size: int) -> Tensor:
     """Change a batch as drawn.
 
@@ -124,6 +129,8 @@ def changed(pixels: Tensor, draws: Draws, size: int) -> Tensor:
         images = _coloured(images, torch.as_tensor(draws.colour, dtype=images.dtype, device=images.device))
     if (draws.hidden[:, 2] > draws.hidden[:, 0]).any():
         images = _painted(images, torch.as_tensor(draws.hidden, device=images.device))
+    if draws.noise.any():
+        images = _noisy(images, draws)
     return images
 
 
@@ -177,3 +184,12 @@ def _painted(images: Tensor, hidden: Tensor) -> Tensor:
     down = (place >= hidden[:, 1, None]) & (place < hidden[:, 3, None])
     inside = (down[:, :, None] & across[:, None, :])[:, None]
     return torch.where(inside, images.mean(dim=(2, 3), keepdim=True), images)
+
+
+def _noisy(images: Tensor, draws: Draws) -> Tensor:
+    """Gaussian noise, cut to 0 to 255 as a sensor's numbers are."""
+    for row in np.flatnonzero(draws.noise):
+        source = torch.Generator().manual_seed(int(draws.seed[row]))  # on the CPU: the same on any device
+        noise = torch.randn(images[row].shape, generator=source).to(images.device)
+        images[row] = (images[row] + 255 * float(draws.noise[row]) * noise).clamp_(0, 255)
+    return images

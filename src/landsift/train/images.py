@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -249,7 +249,7 @@ def _key_of(
     for name, tensor in sorted(probe.items()):
         spread, mean = torch.std_mean(tensor.double(), correction=0)
         digest.update(f"{name} {tuple(tensor.shape)} {float(mean):.4g} {float(spread):.4g}".encode())
-    changes = [views, seed, sorted(asdict(feed.recipe).items())] if views > 1 else [views]
+    changes = [views, seed, feed.recipe.told()] if views > 1 else [views]
     pictures = [feed.store.signature(feed.rows.ravel()), feed.size, feed.store.size, *changes]
     if feed.store.fit != "squash":  # squashed is what maps of old caches are of
         pictures.append(feed.store.fit)

@@ -6,7 +6,7 @@ Knows defaults and ranges; reading files is :mod:`landsift.train.reading`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = [
@@ -122,6 +122,8 @@ class AugmentRecipe:
         saturation: Largest relative change.
         cutout: Share of images with a square painted over by their mean colour.
         cutout_share: Largest share of the area it covers.
+        noise: Share of images with Gaussian noise (Rusak et al., ECCV 2020, section 3.1).
+        noisiest: Largest standard deviation of it, as a share of white.
     """
 
     quarter_turns: bool = True
@@ -135,9 +137,21 @@ class AugmentRecipe:
     saturation: float = 0.2
     cutout: float = 0.0
     cutout_share: float = 0.15
+    noise: float = 0.0
+    noisiest: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in ("coarse", "cutout", "cutout_share", "brightness", "contrast", "saturation"):
+        shares = (
+            "coarse",
+            "cutout",
+            "cutout_share",
+            "brightness",
+            "contrast",
+            "saturation",
+            "noise",
+            "noisiest",
+        )
+        for name in shares:
             _share(name, getattr(self, name))
         _check(
             0 < self.smallest_crop <= 1,
@@ -145,6 +159,11 @@ class AugmentRecipe:
         )
         _check(0 < self.coarsest <= 1, f"coarsest must be above 0 and at most 1; got {self.coarsest}")
         _check(self.stretch >= 1, f"stretch must be 1 or more; got {self.stretch}")
+
+    def told(self) -> list[tuple[str, float]]:
+        """All that shows in the images, by name: what is kept of images is kept under this."""
+        silent = () if self.noise else ("noise", "noisiest")  # caches from before there was noise stay good
+        return sorted((name, value) for name, value in asdict(self).items() if name not in silent)
 
 
 @dataclass(frozen=True)
