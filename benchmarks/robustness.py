@@ -76,9 +76,11 @@ def test_split(name: str) -> RetrievalSet | None:
     return load_dataset(name, Path(root) / name.replace("-", "_"), "test") if root else None
 
 
-def measure(name: str, data: RetrievalSet, severities: Sequence[int] = SEVERITIES) -> Report:
-    """The report of one encoder, or of one method that judges pairs."""
-    command = f"python -m benchmarks robustness {Path(name).name}"
+def measure(
+    name: str, data: RetrievalSet, severities: Sequence[int] = SEVERITIES, command: str | None = None
+) -> Report:
+    """The report of one encoder, or of one method that judges pairs; ``command`` is told to have made it."""
+    command = command or f"python -m benchmarks robustness {Path(name).name}"
     tell = _lines()
     if scores_pairs(name):
         return robustness_of_pairs(
