@@ -124,6 +124,7 @@ def page(monkeypatch):
     monkeypatch.syspath_prepend(str(HOME))
     for name in (
         "benchmarks.evaluation_page",
+        "benchmarks.robust_training",
         "benchmarks.robustness",
         "benchmarks.pareto",
         "benchmarks.record",
@@ -161,6 +162,15 @@ def test_runs_are_stored_drawn_and_compared(page, tmp_path, monkeypatch):
     assert "| encoder | set | severities | clean mR | drop % | air | text | worst |" in text
     assert "### two on " in text and "img/robustness-two.png" in text and "benchmarks cost` makes" in text
     assert read_reports([tmp_path / "results"]) == [], "they are no reports of retrieval"
+    assert "What changing pictures" not in text
+    for name in ("vsepp-by-recipe", "vsepp-noise"):
+        report = evaluate_robustness(ToyEncoder(name), data, corruptions=["haze", "typos"], severities=(1, 5))
+        save_report(tmp_path / "results" / "robustness", report)
+    assert len(page.draw()) == 2, "arms of one method have a table, and no picture each"
+    page.write_evaluation()
+    text = (tmp_path / "docs" / "evaluation.md").read_text()
+    assert "### What changing pictures in training brings" in text and "### vsepp-noise" not in text
+    assert "- vsepp-noise loses 0.0 points less than vsepp-by-recipe over the suite, at +0.00 clean mR" in text
 
 
 def test_the_pareto_plot_takes_every_method_with_results(page, tmp_path, capsys):
