@@ -170,7 +170,9 @@ def test_runs_are_stored_drawn_and_compared(page, tmp_path, monkeypatch):
     page.write_evaluation()
     text = (tmp_path / "docs" / "evaluation.md").read_text()
     assert "### What changing pictures in training brings" in text and "### vsepp-noise" not in text
-    assert "- vsepp-noise loses 0.0 points less than vsepp-by-recipe over the suite, at +0.00 clean mR" in text
+    assert (
+        "- vsepp-noise loses 0.0 points less than vsepp-by-recipe over the suite, at +0.00 clean mR" in text
+    )
 
 
 def test_the_pareto_plot_takes_every_method_with_results(page, tmp_path, capsys):

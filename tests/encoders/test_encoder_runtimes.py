@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -61,6 +63,21 @@ def test_the_environment_chooses_where_nothing_else_does(openvino, tiny, monkeyp
     monkeypatch.setenv("LANDSIFT_RUNTIME", "tensorrt")
     with pytest.raises(UsageError, match=r"no runtime 'tensorrt' \(LANDSIFT_RUNTIME\)"):
         load_encoder(tiny)
+
+
+def test_openvino_tells_nobody_that_it_was_imported(tmp_path):
+    """It would send an event, and keep a number for this user under the home folder."""
+    pytest.importorskip("openvino_telemetry", reason="OpenVINO's reports are not installed")
+    quiet = {"CI", "TF_BUILD", "JENKINS_URL"}  # where tests run it keeps quiet anyway
+    settings = {name: value for name, value in os.environ.items() if name not in quiet}
+    program = """
+import sys
+from landsift import load_encoder
+assert load_encoder("landsift-lite", runtime="openvino").encode_texts(["a bridge"]).shape[0] == 1
+assert "openvino" in sys.modules and sys.modules["openvino_telemetry"] is None
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env=settings | {"HOME": str(tmp_path)})
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_commands_run_on_what_the_environment_names(

@@ -8,6 +8,7 @@ pixels and no words.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
@@ -68,7 +69,7 @@ def chosen_runtime(asked: str | None, precision: str | None = None) -> str:
     if precision is not None and precision not in _HINTS:
         raise UsageError(f"There is no precision {precision!r}; choose {' or '.join(_HINTS)}.")
     if name == "openvino":
-        need("openvino", extra="openvino")
+        _openvino()
     return name
 
 
@@ -115,7 +116,7 @@ class _OpenVinoGraph:
     """
 
     def __init__(self, path: Path, threads: int, hint: str) -> None:
-        openvino = need("openvino", extra="openvino")
+        openvino = _openvino()
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads,
@@ -132,6 +133,15 @@ class _OpenVinoGraph:
         with self._turn:
             # The request owns what it gives, and overwrites it at its next run.
             return _taken(lambda: np.array(self._request.infer({name: value})[_OUTPUT]), name, value)
+
+
+def _openvino() -> Any:
+    """OpenVINO, which reports its import to its makers as long as a package of theirs is there to do it.
+
+    So that package is hidden first, unless somebody has imported it: OpenVINO takes that as not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # how Python marks a name as absent
+    return need("openvino", extra="openvino")
 
 
 def _loaded(load: Callable[[], Any], path: Path) -> Any:
