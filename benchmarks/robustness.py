@@ -80,7 +80,8 @@ def measure(
     name: str, data: RetrievalSet, severities: Sequence[int] = SEVERITIES, command: str | None = None
 ) -> Report:
     """The report of one encoder, or of one method that judges pairs; ``command`` is told to have made it."""
-    command = command or f"python -m benchmarks robustness {Path(name).name}"
+    told = Path(name).name if Path(name).is_absolute() else name
+    command = command or f"python -m benchmarks robustness {told}"
     tell = _lines()
     if scores_pairs(name):
         return robustness_of_pairs(
