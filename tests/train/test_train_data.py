@@ -26,6 +26,7 @@ from landsift.train.extras import read_extras  # noqa: E402
 from landsift.train.images import PixelFeed, map_feed  # noqa: E402
 from landsift.train.optimizing import freeze  # noqa: E402
 from landsift.train.pixels import PixelStore  # noqa: E402
+from landsift.train.reading import differences, read_recipe, recipe_hash  # noqa: E402
 from landsift.train.recipe import AugmentRecipe, DataRecipe, SetRecipe, TextRecipe  # noqa: E402
 from landsift.train.sampling import beside_neighbours, by_scene, nearest, shuffled  # noqa: E402
 from landsift.train.sources import load_set, training_sets  # noqa: E402
@@ -343,6 +344,12 @@ def test_without_noise_images_and_what_is_kept_of_them_are_those_of_old_recipes(
     assert AugmentRecipe(noisiest=0.5).told() == AugmentRecipe().told()
     assert AugmentRecipe(noise=0.1).told() != AugmentRecipe(noise=0.1, noisiest=0.5).told()
     assert "noise" not in dict(AugmentRecipe().told()) and dict(AugmentRecipe().told())["flips"] is True
+    quiet, other, noisy = (
+        read_recipe("ucm-captions", changes)
+        for changes in ((), ("augment.noisiest=0.5",), ("augment.noise=0.1",))
+    )
+    assert recipe_hash(quiet) == recipe_hash(other) != recipe_hash(noisy)
+    assert differences(quiet, noisy) == ["augment.noise", "augment.noisiest"]
 
 
 def test_a_part_of_a_batch_is_changed_as_the_whole_would_be(tmp_path):

@@ -98,6 +98,7 @@ def differences(first: Recipe, second: Recipe) -> list[str]:
 def _deciding(recipe: Recipe) -> dict[str, Any]:
     """All that can change the weights, as plain values."""
     kept = {key: value for key, value in asdict(recipe).items() if key not in _NOT_IN_HASH}
+    kept["augment"] = dict(recipe.augment.told())
     if recipe.model.tune == TuneRecipe():  # as if the table were not there: hashes outlive its coming
         kept["model"].pop("tune")
     return kept | {"data": {key: value for key, value in kept["data"].items() if key not in _NOT_IN_DATA}}
