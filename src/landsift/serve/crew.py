@@ -107,16 +107,18 @@ def _stopped_by_signals() -> Iterator[None]:
         return
     ended = False
 
-    def interrupt(_: int, __: FrameType | None) -> None:
+    def interrupt(number: int, _: FrameType | None) -> None:
         nonlocal ended
-        ended = True
+        ended = number == signal.SIGTERM
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Ctrl-C too: who was started in the background of a shell would not hear it otherwise.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if ended:
             signal.raise_signal(signal.SIGTERM)
 
