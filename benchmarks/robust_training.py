@@ -12,31 +12,58 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.robustness import FOLDER, add_report, measure, missing, test_split
 from landsift.data.corrupting import check_severities
 from landsift.train import fit, read_recipe
 
-__all__ = ["ARMS", "BASE", "run"]
+__all__ = ["ARMS", "BASE", "Arm", "run"]
 
 RECIPE = "methods/vsepp"
 BASE = "vsepp-by-recipe"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to change pictures.
+
+    Attributes:
+        words: It, for people.
+        changes: What it sets in the recipe, as ``table.key=value``.
+    """
+
+    words: str
+    changes: tuple[str, ...] = ()
+
+
 ARMS = {
-    "vsepp-as-they-are": (
-        "augment.quarter_turns=false",
-        "augment.flips=false",
-        "augment.smallest_crop=1.0",
-        "augment.stretch=1.0",
-        "augment.brightness=0.0",
-        "augment.contrast=0.0",
-        "augment.saturation=0.0",
+    "vsepp-as-they-are": Arm(
+        "nothing is changed",
+        (
+            "augment.quarter_turns=false",
+            "augment.flips=false",
+            "augment.smallest_crop=1.0",
+            "augment.stretch=1.0",
+            "augment.brightness=0.0",
+            "augment.contrast=0.0",
+            "augment.saturation=0.0",
+        ),
     ),
-    BASE: (),
-    "vsepp-coarse": ("augment.coarse=0.5",),
-    "vsepp-noise": ("augment.noise=0.5",),
+    BASE: Arm(
+        "turned, mirrored, cropped to half the area at least, changed in brightness, contrast and saturation"
+    ),
+    "vsepp-coarse": Arm(
+        "the recipe's, and half of them reduced and enlarged again (`augment.coarse=0.5`)",
+        ("augment.coarse=0.5",),
+    ),
+    "vsepp-noise": Arm(
+        "the recipe's, and half of them under Gaussian noise of up to a fifth of white (`augment.noise=0.5`)",
+        ("augment.noise=0.5",),
+    ),
 }
-"""What each arm changes in the recipe, which turns, mirrors and crops pictures and changes their colours."""
+"""What is compared; all but :data:`BASE` are named by what differs from it."""
 
 
 def run(arguments: Sequence[str] = ()) -> None:
@@ -59,7 +86,7 @@ def run(arguments: Sequence[str] = ()) -> None:
     command = "python -m benchmarks.robust_training"
     for arm in given.arms or ARMS:
         folder = Path(given.runs) / arm
-        changes = (f'name="{arm}"', f'output.folder="{folder}"', *ARMS[arm])
+        changes = (f'name="{arm}"', f'output.folder="{folder}"', *ARMS[arm].changes)
         found = fit(read_recipe(RECIPE, changes), resume=True, command=command)
         print(f"{arm}: {found.score:.2f} mR on val", flush=True)
         for level in missing(FOLDER, str(found.encoder), data, levels):

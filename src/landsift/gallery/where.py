@@ -117,10 +117,8 @@ class Where:
 
     def scenes(self, ledger: Sequence[SceneRow]) -> set[int]:
         """Keys of the scenes that may hold a match, judged by name and date."""
-        keys = {scene.key for scene in ledger if scene.key is not None}
-        if self.scene is None and self.after is None and self.before is None:
-            return keys
-        return {scene.key for scene in ledger if scene.key in keys and self._takes(scene)}
+        every = self.scene is None and self.after is None and self.before is None
+        return {scene.key for scene in ledger if scene.key is not None and (every or self._takes(scene))}
 
     def _takes(self, scene: SceneRow) -> bool:
         if self.scene is not None and not fits(scene, self.scene):

@@ -39,13 +39,12 @@ class Tally:
         self._done = Event()
 
     def keep_writing(self, counts: Callable[[], Mapping[str, Any]]) -> None:
-        """Write counts down twice a second from now on, in a thread of its own, and once more at the end.
+        """Write counts down from now on, twice a second where they changed, in a thread of its own.
 
         Args:
             counts: Gives the counts of this process: numbers in nested dictionaries.
         """
-        self._counts = counts
-        self._thread = Thread(target=self._write_on, name="landsift-counts", daemon=True)
+        self._thread = Thread(target=self._write_on, args=(counts,), name="landsift-counts", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -61,14 +60,17 @@ class Tally:
                 total = added(total, _read(path))
         return total
 
-    def _write_on(self) -> None:
-        last = False
+    def _write_on(self, counts: Callable[[], Mapping[str, Any]]) -> None:
+        written, last = "", False
         while not last:
             last = self._done.wait(_EVERY_S)
-            text = json.dumps(added(self._before, self._counts()))
+            text = json.dumps(added(self._before, counts()))
+            if text == written:
+                continue
             # A full disk or a folder that is gone costs figures, not answers.
             with suppress(OSError, DiskFull):
                 write_whole(self._path, partial(_put, text))
+                written = text
 
 
 def added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
