@@ -66,7 +66,7 @@ class Cmpagl(TowerMatcher):
     def image_head(self, maps: Mapping[str, Tensor]) -> Features:
         """Unit rows; the windows' cells for the fusion."""
         count, side = self.options.windows, self.options.window
-        x = regrid(self.shrink(maps["c3"]), count * side, count * side)
+        x = self.shrink(regrid(maps["c3"], count * side, count * side))
         everywhere = grid_tokens(x, side)
         cells = x.unflatten(2, (count, side)).unflatten(4, (count, side)).permute(0, 2, 4, 3, 5, 1)
         local = cells.flatten(3, 4).flatten(1, 2)

@@ -68,7 +68,8 @@ class _Branch(nn.Module):
         self.features, self.draw = nn.Conv2d(channels, dim, 1), nn.Conv2d(dim, 1, 1)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        x = torch.relu(regrid(self.features(maps), _SIDE, _SIDE))
+        # Averaged first or last is the same: both are linear, and the weights of a mean sum to one.
+        x = torch.relu(self.features(regrid(maps, _SIDE, _SIDE)))
         return mean_cell(x), torch.sigmoid(self.draw(x))
 
 
