@@ -14,7 +14,7 @@ from zoo import batch_of, frozen_maps, small_method  # noqa: E402
 from landsift.models.batch import Moment  # noqa: E402
 from landsift.models.features import Features  # noqa: E402
 from landsift.models.methods.fusing import hard_pairs, matching_loss, ranking_loss  # noqa: E402
-from landsift.models.objectives import hardest_cross_entropy, queue_contrast, uniformity  # noqa: E402
+from landsift.models.objectives import pair_cross_entropy, queue_contrast, uniformity  # noqa: E402
 from landsift.models.objectives.info_nce import spread_cross_entropy  # noqa: E402
 from landsift.models.objectives.triplet import triplet  # noqa: E402
 
@@ -34,15 +34,20 @@ def marks(images: int = 4, captions: int = 6) -> torch.Tensor:
     return positive
 
 
-def test_hardest_cross_entropy():
+def test_pair_cross_entropy():
     logits, positive = torch.randn(4, 6, dtype=torch.float64), marks()
-    slow = 0.0
+    hardest = mean = 0.0
     for i, t in positive.nonzero().tolist():
-        slow += 2 * softplus(-logits[i, t].item())
-        slow += softplus(max(logits[i, o].item() for o in range(6) if not positive[i, o]))
-        slow += softplus(max(logits[o, t].item() for o in range(4) if not positive[o, t]))
-    assert hardest_cross_entropy(logits, positive).item() == pytest.approx(slow, rel=1e-9)
-    assert torch.isfinite(hardest_cross_entropy(logits[:1, :1], positive[:1, :1])), "nothing is wrong here"
+        right = 2 * softplus(-logits[i, t].item())
+        captions = [softplus(logits[i, o].item()) for o in range(6) if not positive[i, o]]
+        images = [softplus(logits[o, t].item()) for o in range(4) if not positive[o, t]]
+        hardest += right + max(captions) + max(images)
+        mean += right + sum(captions) / len(captions) + sum(images) / len(images)
+    assert pair_cross_entropy(logits, positive).item() == pytest.approx(hardest, rel=1e-9)
+    assert pair_cross_entropy(logits, positive, reduce="mean").item() == pytest.approx(mean, rel=1e-9)
+    for reduce in ("hardest", "mean"):
+        alone = pair_cross_entropy(logits[:1, :1], positive[:1, :1], reduce=reduce)
+        assert torch.isfinite(alone), "nothing is wrong here"
 
 
 def test_queue_contrast():

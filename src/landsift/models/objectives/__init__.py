@@ -11,7 +11,7 @@ from landsift.models.objectives.affiliation import affiliation
 from landsift.models.objectives.distillation import feature_distance, score_divergence
 from landsift.models.objectives.ground import cells_at, ground_contrast
 from landsift.models.objectives.info_nce import info_nce
-from landsift.models.objectives.pairs import hardest_cross_entropy
+from landsift.models.objectives.pairs import PAIR_REDUCTIONS, pair_cross_entropy
 from landsift.models.objectives.queues import queue_contrast
 from landsift.models.objectives.ranking import ranking
 from landsift.models.objectives.sigmoid import sigmoid_pairs
@@ -21,14 +21,15 @@ from landsift.models.objectives.triplet import dynamic_margin, triplet
 from landsift.models.objectives.views import nt_xent, vicreg
 
 __all__ = [
+    "PAIR_REDUCTIONS",
     "affiliation",
     "cells_at",
     "dynamic_margin",
     "feature_distance",
     "ground_contrast",
-    "hardest_cross_entropy",
     "info_nce",
     "nt_xent",
+    "pair_cross_entropy",
     "queue_contrast",
     "ranking",
     "score_divergence",

@@ -6,17 +6,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["hardest_cross_entropy"]
+__all__ = ["PAIR_REDUCTIONS", "pair_cross_entropy"]
+
+PAIR_REDUCTIONS = ("hardest", "mean")
 
 
-def hardest_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
-    """Right pairs against the likeliest wrong caption of their image and image of their caption.
+def pair_cross_entropy(logits: Tensor, positive: Tensor, *, reduce: str = "hardest") -> Tensor:
+    """Right pairs against the wrong captions of their image and the wrong images of their caption.
 
-    CAMP's loss (Wang et al., ICCV 2019, arXiv 1909.05506, equation 10): right pairs count twice.
+    ``hardest`` is CAMP's loss (Wang et al., ICCV 2019, arXiv 1909.05506, equation 10): the likeliest wrong
+    pair of each direction, and right pairs count twice.
 
     Args:
         logits: ``(I, T)``.
         positive: ``(I, T)`` bool; each True is an anchor.
+        reduce: ``hardest``, or the ``mean`` over all wrong pairs of an anchor and direction.
 
     Returns:
         Scalar: the sum over anchors.
@@ -24,6 +28,10 @@ def hardest_cross_entropy(logits: Tensor, positive: Tensor) -> Tensor:
     images, captions = positive.nonzero(as_tuple=True)
     total = 2 * functional.softplus(-logits[images, captions]).sum()
     for scores, marks, rows in ((logits, positive, images), (logits.T, positive.T, captions)):
-        wrong = scores.masked_fill(marks, -torch.inf).amax(dim=1)[rows]
-        total = total + functional.softplus(wrong).sum()
+        if reduce == "hardest":
+            cost = functional.softplus(scores.masked_fill(marks, -torch.inf).amax(dim=1))
+        else:
+            count = (~marks).sum(dim=1).clamp(min=1)
+            cost = functional.softplus(scores).masked_fill(marks, 0).sum(dim=1) / count
+        total = total + cost[rows].sum()
     return total
