@@ -128,6 +128,8 @@ SHORT = {
     "four times the rate raised it on val, and the release trains eight times as long",
     "amfmn-fusion": "its gate looks at both sides of a pair, and learns slower than those of its two sisters; a greater rate "
     "raised it on val, though not enough",
+    "camp-bce": "it learns a pair's logit from nothing, where the paper trains its cross-attention first; all wrong pairs "
+    "and five times the rate raised it on val",
     "multilanguage": "printed with the towers of CLIP ViT-B/32, trained whole; here an ImageNet tower that stays as it is",
     "pe-rsitr": "printed with the towers of CLIP ViT-B/32; here its adapter has to join an ImageNet tower to a sentence "
     "encoder that never saw a picture",
