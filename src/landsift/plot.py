@@ -375,6 +375,9 @@ def _unbeaten(points: Sequence[tuple[str, float, float]]) -> list[tuple[str, flo
 
 def _name_points(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
     """Names beside points, those on the line first; a name that finds no free place is left out."""
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2, foreground="white")]  # the line may pass below a name
     best = _unbeaten(sorted(points, key=lambda point: (point[1], -point[2])))
     places = {point: axes.transData.transform(point[1:]) for point in points}
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in places.values()]
@@ -390,7 +393,7 @@ def _name_points(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
             taken.append(box)
             ink = _INK if point in best else _PALE
             at = axes.transData.inverted().transform(box[:2])
-            axes.annotate(point[0], at, fontsize=size, color=ink, va="bottom", ha="left")
+            axes.annotate(point[0], at, fontsize=size, color=ink, va="bottom", ha="left", path_effects=halo)
             break
 
 
