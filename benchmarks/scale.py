@@ -6,7 +6,8 @@ this machine reads and copies plain bytes, and says what share of that a search 
 
 Without arguments it goes through 100,000, a million and ten million rows, and then the codes alone of a
 hundred million (``--codes-only`` keeps no vectors and times the scan). Each size is kept as soon as it is
-done; a run that was cut off goes on with the next one, and ``--again`` measures anew.
+done, and each stage of a size (an index, a peer) until then among the temporary files; a run that was cut off
+goes on with the next stage over the same vectors, and ``--again`` measures anew.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import numpy as np
 from benchmarks.record import RESULTS, percentiles, timed
 from benchmarks.scale_data import SHARD, Material, material
 from benchmarks.scale_page import DOCS, keep, kept, write_page
-from benchmarks.scale_peers import PEERS, Search, why_left_out
+from benchmarks.scale_peers import PEERS, Peer, Search, why_left_out
 from benchmarks.search_million import read_rate
+from benchmarks.stages import Stages
 from landsift.files import ColumnFolder
 from landsift.index import Coder, FlatIndex, HammingIndex, IndexChoice, PlannedIndex, StoredWays
 
@@ -76,12 +78,12 @@ def write_vectors(folder: Path, source: Material, rows: int) -> FlatIndex:
     return FlatIndex.load(folder)
 
 
-def truth_of(flat: FlatIndex, queries: np.ndarray, allowed: dict[str, Any]) -> dict[str, np.ndarray]:
+def truth_of(flat: FlatIndex, queries: np.ndarray, allowed: dict[str, Any]) -> dict[str, Any]:
     """The scores of the exact answer's last row, at each depth: what a found row must reach."""
     truth = {}
     for name, mask in allowed.items():
         scores = flat.search(queries, max(DEPTHS), mask).scores
-        truth[name] = np.stack([scores[:, depth - 1] for depth in DEPTHS], axis=1)
+        truth[name] = np.stack([scores[:, depth - 1] for depth in DEPTHS], axis=1).tolist()
     return truth
 
 
@@ -189,51 +191,60 @@ def codes_figures(folder: Path, source: Material, rows: int) -> dict[str, Any]:
 
 def peer_figures(
     folder: Path,
+    peer: Peer,
     flat: FlatIndex,
     queries: np.ndarray,
     allowed: dict[str, Any],
     truth: dict[str, Any],
     targets: dict[str, float],
 ) -> dict[str, Any]:
-    """Each peer with the least effort that reaches our own recall, or with the most that it was given."""
-    figures: dict[str, Any] = {}
-    for name, peer in PEERS.items():
-        reason = why_left_out(peer, len(flat), flat.dim)
-        if reason is not None:
-            figures[name] = {"left_out": reason}
-            continue
-        with Peak() as peak:
-            search = peer.build(np.asarray(flat._pieces[0].rows), folder / peer.package)
-        figures[name] = peak.figures()
-        for chosen, target in targets.items():
-            for effort in peer.efforts:
-                found = judged(flat, queries, partial(search, effort), allowed[chosen], truth[chosen])
-                figures[name][chosen] = found | {"effort": effort}
-                if found["recall_at_10"] >= target:
-                    break
-        del search
-        shutil.rmtree(folder / peer.package, ignore_errors=True)
+    """A peer with the least effort that reaches our own recall, or with the most that it was given."""
+    reason = why_left_out(peer, len(flat), flat.dim)
+    if reason is not None:
+        return {"left_out": reason}
+    with Peak() as peak:
+        search = peer.build(np.asarray(flat._pieces[0].rows), folder / peer.package)
+    figures: dict[str, Any] = peak.figures()
+    for chosen, target in targets.items():
+        for effort in peer.efforts:
+            found = judged(flat, queries, partial(search, effort), allowed[chosen], truth[chosen])
+            figures[chosen] = found | {"effort": effort}
+            if found["recall_at_10"] >= target:
+                break
+    del search
+    shutil.rmtree(folder / peer.package, ignore_errors=True)
     return figures
 
 
-def measure(rows: int, source: Material, *, codes_only: bool, peers: bool) -> dict[str, Any]:
-    """All figures for one number of rows."""
-    folder = Path(tempfile.mkdtemp(prefix="landsift-scale-"))
+def measure(
+    rows: int, source: Material, stages: Stages, folder: Path, *, codes_only: bool, peers: bool
+) -> dict[str, Any]:
+    """All figures for one number of rows, whose files lie in ``folder`` meanwhile."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir(parents=True)
     figures: dict[str, Any] = {"rows": rows, "dim": source.dim, "bits": BITS, "real": source.real}
     figures |= {"queries": QUERIES, "real_rows": len(source.images)}
     try:
-        figures["codes"] = codes_figures(folder / "codes", source, rows)
+        figures["codes"] = stages.once("codes", lambda: codes_figures(folder / "codes", source, rows))
+        shutil.rmtree(folder / "codes", ignore_errors=True)
         if codes_only:
             return figures
         flat = write_vectors(folder / "vectors", source, rows)
         queries, allowed = source.questions(QUERIES), masks(rows)
-        truth = truth_of(flat, queries, allowed)
-        figures["exact"] = exact_figures(flat, queries, allowed, truth)
+        least = stages.once("truth", lambda: truth_of(flat, queries, allowed))
+        truth = {name: np.asarray(scores, np.float32) for name, scores in least.items()}
+        figures["exact"] = stages.once("exact", lambda: exact_figures(flat, queries, allowed, truth))
         for kind in FLOORS:
-            figures[kind] = stored_figures(folder / "ways", kind, flat, source, allowed, truth)
+            build = partial(stored_figures, folder / "ways", kind, flat, source, allowed, truth)
+            figures[kind] = stages.once(kind, build)
         if peers:
             targets = {name: figures["ann"][name]["recall_at_10"] for name in ("none", PEER_FILTER)}
-            figures["peers"] = peer_figures(folder, flat, queries, allowed, truth, targets)
+            figures["peers"] = {
+                name: stages.once(
+                    name, partial(peer_figures, folder, peer, flat, queries, allowed, truth, targets)
+                )
+                for name, peer in PEERS.items()
+            }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return figures
@@ -262,9 +273,21 @@ def main(say: Callable[[str], None] = print) -> None:
             say(f"{rows:,} rows: {reason}")
             continue
         say(f"{rows:,} rows{', codes only' if codes_only else ''} ...")
-        figures = measure(rows, source, codes_only=codes_only, peers=not asked.no_peers)
+        folder = _working_folder(rows, codes_only, real=source.real)
+        stages = Stages(folder.with_suffix(".json"))
+        if asked.again:
+            stages.forget()
+        figures = measure(rows, source, stages, folder, codes_only=codes_only, peers=not asked.no_peers)
+        figures["stages"] = stages.origins()
         say(f"Wrote {keep(figures, results, codes_only=codes_only)}.")
+        stages.forget()
     say(f"Wrote {write_page(results, docs)}.")
+
+
+def _working_folder(rows: int, codes_only: bool, *, real: bool) -> Path:
+    """Where a size is worked on, its finished stages beside it; drawn vectors are kept apart."""
+    name = f"landsift-scale-{'codes-' if codes_only else ''}{rows}{'' if real else '-drawn'}"
+    return Path(tempfile.gettempdir()) / name
 
 
 def _sizes(rows: list[int] | None, codes_only: bool) -> list[tuple[int, bool]]:
