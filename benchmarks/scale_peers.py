@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,13 @@ def _floats(vectors: np.ndarray) -> Iterator[np.ndarray]:
         yield vectors[start : start + _STEP].astype(np.float32)
 
 
+def _only(allowed: np.ndarray | None) -> dict[str, Any]:
+    """A filter as faiss takes it."""
+    import faiss
+
+    return {} if allowed is None else {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
+
+
 def faiss_ivfpq(vectors: np.ndarray, _: Path) -> TryingSearch:
     """IVF-PQ with exact re-ranking, in float16, of ten times as many; the effort is lists looked at."""
     import faiss
@@ -78,11 +86,9 @@ def faiss_ivfpq(vectors: np.ndarray, _: Path) -> TryingSearch:
         index.add(part)
 
     def search(effort: int, query: np.ndarray, k: int, allowed: np.ndarray | None) -> np.ndarray:
-        inner = faiss.SearchParametersIVF(nprobe=min(effort, lists))
-        found = index.search(
-            query[None], k, params=faiss.IndexRefineSearchParameters(k_factor=10, base_index_params=inner)
-        )[1][0]
-        return found if allowed is None else found[allowed[found] & (found >= 0)]
+        inner = faiss.SearchParametersIVF(nprobe=min(effort, lists), **_only(allowed))
+        outer = faiss.IndexRefineSearchParameters(k_factor=10, base_index_params=inner)
+        return index.search(query[None], k, params=outer)[1][0]
 
     return search
 
@@ -97,10 +103,7 @@ def faiss_hnsw(vectors: np.ndarray, _: Path) -> TryingSearch:
         index.add(part)
 
     def search(effort: int, query: np.ndarray, k: int, allowed: np.ndarray | None) -> np.ndarray:
-        only = {}
-        if allowed is not None:
-            only["sel"] = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-        parameters = faiss.SearchParametersHNSW(efSearch=max(effort, k), **only)
+        parameters = faiss.SearchParametersHNSW(efSearch=max(effort, k), **_only(allowed))
         return index.search(query[None], k, params=parameters)[1][0]
 
     return search
