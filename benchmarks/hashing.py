@@ -1,9 +1,10 @@
 """Every hashing method under one budget: trained by its recipe on half of a set, scored once on the rest.
 
-``python -m benchmarks.hashing [NAME...] [--bits 16 32 64 128] [--seeds 0] [--set loop.epochs=3 ...]`` trains
-what has no result yet and writes ``benchmarks/results/hashing/NAME-KbitsS.json`` each, beside the coders that
-need no training (``coders``) and, on the official test split, the built-in encoder's codes against its real
-vectors (``landsift-lite``). Frozen vectors are computed once. ``--page`` rewrites ``docs/hashing.md`` alone.
+``python -m benchmarks.hashing [NAME...] [--on SET] [--bits 16 32 64 128] [--seeds 0] [--set KEY=VALUE ...]``
+trains what has no result yet and writes ``benchmarks/results/hashing/NAME-KbitsS.json`` each, beside the
+coders that need no training (``coders``) and, on the official test split, the built-in encoder's codes
+against its real vectors (``landsift-lite``). Frozen vectors are computed once. ``--page`` rewrites
+``docs/hashing.md`` alone.
 """
 
 from __future__ import annotations
@@ -51,6 +52,14 @@ BITS = (16, 32, 64, 128)
 METHODS = (*list_hashing(), "fsisr")
 """FSISR comes with the towers of the zoo, frozen, and is slower by what their maps are larger."""
 OTHERS = ("coders", "landsift-lite")
+SETS: dict[str, tuple[str, ...]] = {
+    "ucm-captions": (),
+    "rsicd-aid150": (
+        'data.sets=[{name="rsicd-aid150", split="hashing-train"}]',
+        'output.licence_note="Imagery and captions for academic use."',
+    ),
+}
+"""What recipes are run on, and what that changes in them; the steps stay as many."""
 _CPU = torch.device("cpu")
 _COMMON = 128  # directions of the space that coders without training work in
 _LITE = "landsift-lite"
@@ -61,10 +70,12 @@ class Job(TrainingJob):
     """One run of a hashing method.
 
     Attributes:
+        dataset: A key of ``SETS``.
         bits: Of its codes.
     """
 
     name: str
+    dataset: str
     bits: int
     seed: int
     changes: tuple[str, ...]
@@ -76,12 +87,20 @@ class Job(TrainingJob):
     @property
     def title(self) -> str:
         """Name of its files."""
-        return f"{self.name}-{self.bits}bits{self.seed}"
+        return _title(self.name, self.dataset, self.bits, self.seed)
 
     @property
     def own_changes(self) -> tuple[str, ...]:
-        """The bits too."""
-        return (f"model.options.bits={self.bits}", *super().own_changes)
+        """The set and the bits too."""
+        return (*SETS[self.dataset], f"model.options.bits={self.bits}", *super().own_changes)
+
+
+def _title(name: str, dataset: str, bits: int, seed: int) -> str:
+    return f"{name}{f'-{dataset}' if SETS[dataset] else ''}-{bits}bits{seed}"
+
+
+def _command(name: str, dataset: str, bits: int) -> str:
+    return f"python -m benchmarks.hashing {name}{f' --on {dataset}' if SETS[dataset] else ''} --bits {bits}"
 
 
 class Bench:
@@ -205,7 +224,8 @@ def run_job(job: Job, bench: Bench) -> dict[str, Any]:
         LandsiftError: Data or weights are absent, or training failed.
     """
     began = time.perf_counter()
-    found = fit(job.recipe, resume=True, command=f"python -m benchmarks.hashing {job.name}")
+    command = _command(job.name, job.dataset, job.bits)
+    found = fit(job.recipe, resume=True, command=command)
     matcher = read_matcher(found.encoder)
     kind = "frozen" if isinstance(matcher, HashMatcher) else job.name
     figures = bench.scored(matcher, kind, job.bits)
@@ -221,7 +241,7 @@ def run_job(job: Job, bench: Bench) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in matcher.parameters() if p.requires_grad),
         **figures,
     }
-    _write(job.result, result, f"python -m benchmarks.hashing {job.name} --bits {job.bits}", job.seed)
+    _write(job.result, result, command, job.seed)
     shutil.rmtree(job.recipe.output.folder)
     print(f"{job.title}: {_told(figures)}, {time.perf_counter() - began:.0f} s", flush=True)
     return result
@@ -231,7 +251,7 @@ def run_coders(bench: Bench, bits: Sequence[int], results: Path) -> None:
     """The coders that need no training."""
     for count in bits:
         for name in CODERS:
-            path = results / f"{name}-{count}bits0.json"
+            path = results / f"{_title(name, bench.name, count, 0)}.json"
             if path.is_file():
                 continue
             figures = bench.coded(name, count)
@@ -243,7 +263,7 @@ def run_coders(bench: Bench, bits: Sequence[int], results: Path) -> None:
                 "coder": True,
                 **figures,
             }
-            _write(path, result, f"python -m benchmarks.hashing {name} --bits {count}", 0)
+            _write(path, result, _command(name, bench.name, count), 0)
             print(f"{name} of {count} bits: {_told(figures)}", flush=True)
 
 
@@ -297,6 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="methods, coders, landsift-lite; all of them without any"
     )
+    parser.add_argument("--on", choices=SETS, default="ucm-captions", help="train and score on this set")
     parser.add_argument("--bits", type=int, nargs="+", default=list(BITS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
@@ -317,14 +338,14 @@ def _run(given: argparse.Namespace) -> int:
     names = given.names or [*OTHERS, *METHODS]
     if "landsift-lite" in names:
         run_lite(given.results)
-    bench = Bench(read_recipe("hashing/base", given.changes))
+    bench = Bench(read_recipe("hashing/base", (*SETS[given.on], *given.changes)))
     if "coders" in names:
         run_coders(bench, given.bits, given.results)
     failed = 0
     for seed in given.seeds:
         for bits in given.bits:
             for name in (name for name in names if name not in OTHERS):
-                job = Job(name, bits, seed, tuple(given.changes), given.results, given.runs)
+                job = Job(name, given.on, bits, seed, tuple(given.changes), given.results, given.runs)
                 if job.done():
                     continue
                 try:

@@ -72,10 +72,10 @@ def test_methods_are_ranked_and_coders_stand_below(page, tmp_path, monkeypatch):
 def test_a_run_is_made_again_only_if_its_recipe_changed(page, tmp_path):
     from benchmarks.hashing import Job
 
-    job = Job("dsph", 32, 0, (), tmp_path, tmp_path / "runs")
+    job = Job("dsph", "ucm-captions", 32, 0, (), tmp_path, tmp_path / "runs")
     assert job.recipe.model.options["bits"] == 32 and not job.done()
     from landsift.train import recipe_hash
 
     job.result.write_text(json.dumps({"recipe": {"hash": recipe_hash(job.recipe)}}))
     assert job.done()
-    assert not Job("dsph", 32, 0, ("loop.epochs=3",), tmp_path, tmp_path / "runs").done()
+    assert not Job("dsph", "ucm-captions", 32, 0, ("loop.epochs=3",), tmp_path, tmp_path / "runs").done()

@@ -77,6 +77,18 @@ def test_the_sums_of_dcmh_and_equation_7():
     close(l2_pairwise(F, G, 2 * S - 1), 0.8035194)
 
 
+def test_the_balanced_likelihood_weighs_similar_pairs_and_others_the_same():
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(3):
+        for j in range(3):
+            half = float(F[i] @ G[j]) / 2
+            costs[bool(S[i, j])].append(math.log1p(math.exp(half)) - float(S[i, j]) * half)
+    expected = sum(sum(found) / len(found) for found in costs.values()) / 2
+    close(nll_pairwise(F, G, S, reduce="balanced"), expected)
+    alone = nll_pairwise(F, G, torch.ones(3, 3), reduce="balanced")
+    close(alone, float(nll_pairwise(F, G, torch.ones(3, 3))) / 2)
+
+
 def test_the_contrast_of_duch():
     close(code_contrast(F, G, reduce="sum"), 5.2480823)
     close(code_contrast(F, G), 5.2480823 / 6)

@@ -21,10 +21,16 @@ def nll_pairwise(first: Tensor, second: Tensor, target: Tensor, *, reduce: str =
         first: ``(n, K)`` relaxed codes.
         second: ``(m, K)``.
         target: ``(n, m)``, 0 to 1.
-        reduce: ``mean`` or ``sum`` over pairs.
+        reduce: ``mean`` or ``sum`` over pairs, or ``balanced``: the mean over similar pairs and that over
+            the others count half each (HashNet, Cao et al., ICCV 2017, arXiv 1702.00758, equations 2, 3, in
+            proportion). Where one pair in twenty is similar, the plain mean is made small by codes of
+            images that are all the opposite of those of texts.
     """
     half = first @ second.T / 2
     cost = functional.softplus(half) - target * half
+    if reduce == "balanced":
+        similar, other = target.sum().clamp(min=1e-6), (1 - target).sum().clamp(min=1e-6)
+        return (cost * (target / similar + (1 - target) / other)).sum() / 2
     return cost.sum() if reduce == "sum" else cost.mean()
 
 

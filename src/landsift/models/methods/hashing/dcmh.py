@@ -1,7 +1,7 @@
 """DCMH: the likelihood of the whole set's pairs, one side at a time (Jiang and Li, CVPR 2017).
 
 No row of remote-sensing sets is known. Written after the released code. Deviates: frozen towers; the sides
-take turns by pass; Adam instead of SGD with a falling rate.
+take turns by pass; Adam instead of SGD with a falling rate; similar pairs weigh as much as all others.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ class DcmhOptions(HashOptions):
     Attributes:
         quantisation: Of the distance from the unified bits.
         balance: Of bits used half the time.
+        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     quantisation: float = 1.0
     balance: float = 1.0
+    pairs: str = "balanced"
 
 
 class Dcmh(HashMatcher):
@@ -60,7 +62,7 @@ class Dcmh(HashMatcher):
         images_turn = batch.moment.epoch % 2 == 0
         live, other = (found.image, memory.text) if images_turn else (found.text, memory.image)
         target = label_similarity(found.labels, memory.labels[memory.seen])
-        likelihood = nll_pairwise(live, other[memory.seen], target)
+        likelihood = nll_pairwise(live, other[memory.seen], target, reduce=self.options.pairs)
         # The printed sums are divided by the number of pairs: N * N of the likelihood and of the squared
         # sums of the balance, N of the distances from bits.
         bits = live.shape[1]

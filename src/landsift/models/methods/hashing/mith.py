@@ -2,7 +2,7 @@
 
 No row of remote-sensing sets is known. Written after the released code. Deviates: towers are frozen; the
 parts are nine cells and word pieces, aligned by attention to concepts that both sides share, with linear maps
-in place of transformer layers.
+in place of transformer layers; similar pairs weigh as much as all others.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class MithOptions(HashOptions):
         whole: Share of the whole in the final code.
         quantisation: Weight of the distance from the unified bits.
         teaching: Weight of the parts learning from the whole, and a tenth of it the other way.
+        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     width: int = 256
@@ -47,6 +48,7 @@ class MithOptions(HashOptions):
     whole: float = 0.6
     quantisation: float = 0.1
     teaching: float = 0.1
+    pairs: str = "balanced"
 
 
 class _Branches(nn.Module):
@@ -112,8 +114,8 @@ class Mith(HashMatcher):
         memory.remember(found.rows, found.image, found.text, found.labels)
         seen, ours = memory.seen, image.rows(batch.image_row)
         target = label_similarity(found.labels, memory.labels[seen])
-        likelihood = nll_pairwise(found.image, memory.text[seen], target)
-        likelihood = likelihood + nll_pairwise(found.text, memory.image[seen], target)
+        likelihood = nll_pairwise(found.image, memory.text[seen], target, reduce=options.pairs)
+        likelihood = likelihood + nll_pairwise(found.text, memory.image[seen], target, reduce=options.pairs)
         positive = batch.positive[batch.image_row]
         contrasts = [
             info_nce(unit(ours.extras[name]) @ unit(text.extras[name]).T / options.temperature, positive)

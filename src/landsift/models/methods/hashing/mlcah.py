@@ -1,7 +1,8 @@
 """MLCAH: whole and local features, local ones kept where they agree with the label (Ma et al., TMM 22, 2020).
 
 No row of remote-sensing sets is known. Written from what is told of the paper, not from its text: the
-attention that weighs cells and words by how well each tells the class is inferred. Frozen towers.
+attention that weighs cells and words by how well each tells the class is inferred. Frozen towers; similar
+pairs weigh as much as all others.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ class MlcahOptions(HashOptions):
         quantisation: Weight of the distance from bits.
         classes: Weight of guessing the class.
         adversary: Weight of hiding from the critic.
+        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     semantic: int = 256
     quantisation: float = 0.1
     classes: float = 1.0
     adversary: float = 0.1
+    pairs: str = "balanced"
 
 
 class _Levels(nn.Module):
@@ -104,7 +107,7 @@ class Mlcah(HashMatcher):
         classes = self.total(*(functional.cross_entropy(guess, found.labels[known]) for guess in guesses))
         assert self.critic is not None
         return {
-            "likelihood": nll_pairwise(found.image, found.text, target),
+            "likelihood": nll_pairwise(found.image, found.text, target, reduce=options.pairs),
             "classes": options.classes * classes,
             "quantisation": options.quantisation
             * self.total(quantisation(found.image), quantisation(found.text)),

@@ -2,7 +2,8 @@
 
 No row of remote-sensing sets is known. Written after the released code and the paper, arXiv 1804.01223.
 Deviates: frozen towers in place of CNN-F and of bags of words at five scales; the three nets take turns by
-step; the likelihood is the paper's, which the release wraps in a squared error.
+step; the likelihood is the paper's, which the release wraps in a squared error, and similar pairs weigh as
+much in it as all others.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class SsahOptions(HashOptions):
         quantisation: Weight of the distance from the unified bits.
         classes: Weight of guessing the class.
         adversary: Weight of hiding from the critics.
+        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     semantic: int = 256
@@ -44,6 +46,7 @@ class SsahOptions(HashOptions):
     quantisation: float = 0.1
     classes: float = 1.0
     adversary: float = 0.1
+    pairs: str = "balanced"
 
 
 class _Net(nn.Module):
@@ -142,7 +145,8 @@ class Ssah(HashMatcher):
     ) -> Tensor:
         """One net against the label net's vectors and codes."""
         options, (layer, code, guess) = self.options, net
-        likelihood = nll_pairwise(teacher[0], layer, target) + nll_pairwise(teacher[1], code, target)
+        likelihood = nll_pairwise(teacher[0], layer, target, reduce=options.pairs)
+        likelihood = likelihood + nll_pairwise(teacher[1], code, target, reduce=options.pairs)
         near = quantisation(code, self.memory.binary[rows])
         guessed = functional.cross_entropy(guess, labels.clamp(min=0), reduction="none")
         known = (labels >= 0).float()
