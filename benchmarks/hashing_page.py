@@ -16,7 +16,7 @@ from benchmarks.record import RESULTS, origin
 from landsift.models.methods.hashing.base import HashMatcher
 from landsift.models.registry import find_matcher, list_hashing
 
-__all__ = ["PUBLISHED", "write_hashing"]
+__all__ = ["PUBLISHED", "hashing_summary", "write_hashing"]
 
 DOCS = Path(__file__).parents[1] / "docs"
 BITS = (16, 32, 64, 128)
@@ -125,9 +125,7 @@ def _tables(runs: Sequence[dict[str, Any]]) -> list[str]:
             "among the queries, by codes alone. Methods that learn from scene classes are told at training what is judged",
             "here; DUCH and the other published rows are not. Coders without training stand below.",
             "",
-            f"| method | learns from | i2t {_slashed(BITS)} | t2i {_slashed(BITS)} | mR of codes | seconds |",
-            "|---|---|---|---|---|---|",
-            *_lines(own),
+            *_table(own),
             "",
             origin(max(own, key=lambda run: run["provenance"]["date"])["provenance"]),
             "",
@@ -136,8 +134,32 @@ def _tables(runs: Sequence[dict[str, Any]]) -> list[str]:
     return parts
 
 
-def _lines(runs: Sequence[dict[str, Any]]) -> list[str]:
+def hashing_summary() -> list[str]:
+    """What the page of all methods says of them: the tables, without protocol and published rows."""
+    runs = _read(RESULTS / "hashing")
+    parts = [
+        "## Hashing",
+        "",
+        "Methods that make short codes learn and are judged by another protocol, and `landsift train hashing/NAME`",
+        "trains them; [hashing.md](hashing.md) tells it all, with the published rows. Here is mAP@20 over scene",
+        "classes by bits, the mR of the longest codes, and the seconds of training.",
+        "",
+    ]
+    for dataset in sorted({run["dataset"] for run in runs}):
+        parts += [f"On {dataset}:", "", *_table([run for run in runs if run["dataset"] == dataset]), ""]
+    return parts
+
+
+def _table(runs: Sequence[dict[str, Any]]) -> list[str]:
     """Trained methods, best first by text to image, then coders."""
+    return [
+        f"| method | learns from | i2t {_slashed(BITS)} | t2i {_slashed(BITS)} | mR of codes | seconds |",
+        "|---|---|---|---|---|---|",
+        *_lines(runs),
+    ]
+
+
+def _lines(runs: Sequence[dict[str, Any]]) -> list[str]:
     names = sorted({run["method"] for run in runs})
     found = []
     for name in names:

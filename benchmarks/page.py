@@ -54,6 +54,7 @@ def _write_leaderboard(reports: list[Report]) -> None:
 
 def write_methods() -> str:
     """Write the page of methods; returns its name. Needs torch, to know the methods."""
+    from benchmarks.hashing_page import hashing_summary
     from landsift.models.listing import method_rows, read_runs
 
     runs = read_runs(RESULTS / "methods")
@@ -67,6 +68,7 @@ def write_methods() -> str:
         "written at the head of each method's file in `src/landsift/models/methods`.",
         "",
         *_measured_methods(rows, runs),
+        *hashing_summary(),
         "## What there is",
         "",
         "| recipe | method | year | score head | index | written from | made from the image | mR UCM | RSICD | RSITMD |",
@@ -74,8 +76,7 @@ def write_methods() -> str:
         *(_method_line(row) for row in rows),
         "",
         "mR columns are printed values; those of another protocol, which merges equal captions, are left out. Read",
-        "`docs/leaderboard.md` for the protocol behind each. Methods that make short codes have a page of their own:",
-        "[hashing.md](hashing.md).",
+        "`docs/leaderboard.md` for the protocol behind each.",
     ]
     path = DOCS / "methods.md"
     path.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
@@ -131,6 +132,8 @@ SHORT = {
     "camp-bce": "it learns a pair's logit from nothing, where the paper trains its cross-attention first; all wrong pairs "
     "and five times the rate raised it on val",
     "multilanguage": "printed with the towers of CLIP ViT-B/32, trained whole; here an ImageNet tower that stays as it is",
+    "remoteclip": "printed with the towers of CLIP ViT-B/32, trained whole on the captions of several sets and of boxes and "
+    "masks; here an ImageNet tower that stays as it is, and UCM-Captions alone",
     "pe-rsitr": "printed with the towers of CLIP ViT-B/32; here its adapter has to join an ImageNet tower to a sentence "
     "encoder that never saw a picture",
 }
