@@ -10,17 +10,18 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
-from zoo import CAPTIONS, pictures, small_method  # noqa: E402
+from zoo import CAPTIONS, SIDE, pictures, small_method  # noqa: E402
 
 from landsift.errors import EncoderError, MissingDependency, UsageError  # noqa: E402
 from landsift.models.blocks import attention, maps, pooling, regions  # noqa: E402
+from landsift.models.blocks.any_bands import AnyBands, any_bands  # noqa: E402
 from landsift.models.blocks.concepts import concept_table, concepts_of  # noqa: E402
 from landsift.models.blocks.masking import hidden_words  # noqa: E402
 from landsift.models.blocks.momentum import MomentumWeights, Queue, stilled  # noqa: E402
 from landsift.models.blocks.trunk import LEVELS, build_trunk, grid_tokens, regrid  # noqa: E402
 from landsift.models.blocks.words import TextChoice, build_text_tower  # noqa: E402
+from landsift.models.clip.wavelengths import RED_GREEN_BLUE  # noqa: E402
 from landsift.models.features import TextInput  # noqa: E402
-from landsift.models.methods.geolangbind import WavelengthPatches, wavelength_codes  # noqa: E402
 from landsift.models.methods.ktir import companions  # noqa: E402
 from landsift.models.methods.textrs import fused_sentences  # noqa: E402
 from landsift.models.registry import MatcherSource  # noqa: E402
@@ -379,18 +380,49 @@ def test_hidden_words_are_asked_for():
     assert shown.tolist() == [[5, 1, 7]] and answers.tolist() == [[-100, 6, -100]]
 
 
-def test_patch_kernels_follow_the_wavelengths():
-    embed = WavelengthPatches(4, 6)
-    red, blue = 0.665, 0.49
-    pixels = torch.randn(1, 2, 8, 8)
-    one = embed(pixels, torch.tensor([red, blue]))
-    assert one.shape == (1, 4, 6)
-    close(one, embed(pixels.flip(1), torch.tensor([blue, red])))
-    assert not torch.allclose(one, embed(pixels, torch.tensor([red, 0.86])))
-    assert embed(torch.randn(1, 9, 8, 8), torch.linspace(0.4, 2.2, 9)).shape == (1, 4, 6), "any bands"
-    codes = wavelength_codes(torch.tensor([red]))[0]
-    assert codes[0].item() == pytest.approx(math.sin(665.0), abs=1e-3)
-    assert codes[65].item() == pytest.approx(math.cos(665.0 * 10000 ** (-1 / 64)), abs=1e-3)
+@pytest.mark.parametrize("name", ["lite0", "resnet-mini"])
+def test_a_trunk_of_any_bands_is_itself_for_red_green_and_blue(name):
+    choice = {"start": "random", "cut": "none", "levels": ("c2",), "input_size": 64}
+    torch.manual_seed(0)
+    trunk = build_trunk(name, **choice).eval()
+    pixels = torch.rand(2, 3, 64, 64) * 255
+    before = trunk.upper(trunk.lower(pixels))["c2"]
+    made = any_bands(trunk)
+    after = trunk.upper(trunk.lower(pixels))["c2"]
+    assert torch.allclose(after, before, atol=1e-4)
+    after.square().mean().backward()
+    assert all(part.grad.abs().sum() > 0 for part in made.parameters() if part.requires_grad)
+
+
+def test_kernels_follow_the_wavelengths_of_the_bands():
+    plain = torch.nn.Conv2d(3, 6, 3, 2, 1)
+    made = AnyBands(plain)
+    pixels = torch.randn(1, 3, 9, 9)
+    assert torch.allclose(made(pixels), plain(pixels), atol=1e-5)
+    with made.reading(RED_GREEN_BLUE[::-1]):
+        assert torch.allclose(made(pixels.flip(1)), plain(pixels), atol=1e-5)
+    with made.reading((0.665, 0.56, 0.86)):
+        assert not torch.allclose(made(pixels), plain(pixels), atol=1e-3)
+    with made.reading(tuple(torch.linspace(0.4, 2.2, 9).tolist())):
+        assert made(torch.randn(1, 9, 9, 9)).shape == plain(pixels).shape, "any bands"
+    with made.reading(2 * RED_GREEN_BLUE):
+        twice, once = made(pixels.repeat(1, 2, 1, 1)), plain(pixels)
+        assert (twice - once).abs().mean() < 0.1 * once.abs().mean(), "as bright"
+    assert torch.allclose(made(pixels), plain(pixels), atol=1e-5), "forgotten afterwards"
+
+
+def test_geolangbind_reads_any_bands_by_wavelength():
+    matcher = small_method("geolangbind", image="lite0")
+    pixels = pictures().float()
+    with torch.no_grad():
+        usual = matcher.image_features(pixels).pooled
+        close(matcher.bands(pixels.flip(1), RED_GREEN_BLUE[::-1]).pooled, usual)
+        five = matcher.bands(torch.rand(2, 5, SIDE, SIDE) * 255, (0.49, 0.56, 0.665, 0.84, 1.6)).pooled
+    assert five.shape == (2, matcher.dim)
+    with pytest.raises(UsageError, match="one for each band"):
+        matcher.bands(pixels, (0.49, 0.56))
+    with pytest.raises(UsageError, match=r"model\.options\.image"):
+        small_method("geolangbind").bands(pixels, RED_GREEN_BLUE)
 
 
 def test_sentences_of_an_image_are_fused():

@@ -81,6 +81,26 @@ class WavelengthPatches(nn.Module):
         return _SCALE * shaped.permute(3, 0, 1, 2), _SCALE * bias
 
     @torch.no_grad()
+    def fit(self, plain: nn.Conv2d, wavelengths: Sequence[float] = RED_GREEN_BLUE) -> None:
+        """Become a plain convolution where its bands come; other bands lie between and beyond.
+
+        The last linear maps alone are set, the larger one to the least numbers that do it.
+
+        Args:
+            plain: Of ``len(wavelengths)`` bands, its kernel ``patch`` wide.
+            wavelengths: Different ones, in micrometres.
+        """
+        made = self.weight_generator
+        bands = self.fclayer(wave_positions(torch.tensor(wavelengths)))
+        states = made.transformer_encoder(torch.cat([made.weight_tokens, bands, made.bias_token]))
+        target = plain.weight.permute(1, 2, 3, 0).flatten(1) / _SCALE
+        solved = torch.linalg.pinv((states[_TOKENS:-1] + bands).double()) @ target.double()
+        made.fc_weight.weight.copy_(solved.T)
+        made.fc_weight.bias.zero_()
+        bias = plain.bias if plain.bias is not None else torch.zeros(self.width)
+        made.fc_bias.bias.copy_(bias / _SCALE - made.fc_bias.weight @ states[-1])
+
+    @torch.no_grad()
     def convolution(self, wavelengths: Sequence[float] = RED_GREEN_BLUE) -> nn.Conv2d:
         """The plain convolution that it is for one set of bands."""
         kernel, bias = self.kernel(torch.tensor(wavelengths, device=self.fclayer.w1.weight.device))
