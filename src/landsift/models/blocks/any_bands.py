@@ -62,7 +62,8 @@ class AnyBands(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """``(n, bands, H, W)`` to maps."""
-        return functional.conv2d(pixels, self.weight, self.bias, self.stride, self.padding)
+        kernel, bias = self._made()
+        return functional.conv2d(pixels, kernel, bias if self.has_bias else None, self.stride, self.padding)
 
 
 def any_bands(trunk: nn.Module) -> AnyBands:
