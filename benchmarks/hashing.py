@@ -1,4 +1,4 @@
-"""Every hashing method under one budget: trained by its recipe on half of a set, scored once on the rest.
+"""Every hashing method on the same towers: trained by its recipe on half of a set, scored once on the rest.
 
 ``python -m benchmarks.hashing [NAME...] [--on SET] [--bits 16 32 64 128] [--seeds 0] [--set KEY=VALUE ...]``
 trains what has no result yet and writes ``benchmarks/results/hashing/NAME-KbitsS.json`` each, beside the

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.record import RESULTS, origin
 from landsift.models.methods.hashing.base import HashMatcher
 from landsift.models.registry import find_matcher, list_hashing
+from landsift.train import read_recipe
 
 __all__ = ["PUBLISHED", "hashing_summary", "write_hashing"]
 
@@ -85,6 +86,19 @@ def _protocol() -> list[str]:
         "built-in one and those of the CLIP family included. Coders without training work in the canonical",
         "correlation space of the same vectors, for two towers that share no space have no codes in common.",
         "",
+        *_passes(),
+        "",
+    ]
+
+
+def _passes() -> list[str]:
+    """How long heads learn, as the recipes say."""
+    base = read_recipe("hashing/base").loop
+    passes = {name: read_recipe(f"hashing/{name}").loop.epochs for name in list_hashing()}
+    longer = [f"{name} {count}" for name, count in passes.items() if count != base.epochs]
+    return [
+        f"Heads learn for {base.epochs} passes of {base.steps_per_epoch} steps; longer where a trial inside the training half,",
+        f"split again, gained by it: {', '.join(longer)}.",
     ]
 
 

@@ -20,7 +20,7 @@ from landsift.models.blocks.masking import hidden_words  # noqa: E402
 from landsift.models.blocks.momentum import MomentumWeights, Queue, stilled  # noqa: E402
 from landsift.models.blocks.trunk import LEVELS, build_trunk, grid_tokens, regrid  # noqa: E402
 from landsift.models.blocks.words import TextChoice, build_text_tower  # noqa: E402
-from landsift.models.clip.wavelengths import RED_GREEN_BLUE  # noqa: E402
+from landsift.models.clip.wavelengths import RED_GREEN_BLUE, wave_positions  # noqa: E402
 from landsift.models.features import TextInput  # noqa: E402
 from landsift.models.methods.ktir import companions  # noqa: E402
 from landsift.models.methods.textrs import fused_sentences  # noqa: E402
@@ -409,6 +409,9 @@ def test_kernels_follow_the_wavelengths_of_the_bands():
         twice, once = made(pixels.repeat(1, 2, 1, 1)), plain(pixels)
         assert (twice - once).abs().mean() < 0.1 * once.abs().mean(), "as bright"
     assert torch.allclose(made(pixels), plain(pixels), atol=1e-5), "forgotten afterwards"
+    codes = wave_positions(torch.tensor([0.665]))[0]
+    assert codes[0].item() == pytest.approx(math.sin(665.0), abs=1e-3)
+    assert codes[65].item() == pytest.approx(math.cos(665.0 * 10000 ** (-1 / 64)), abs=1e-3)
 
 
 def test_geolangbind_reads_any_bands_by_wavelength():

@@ -156,6 +156,12 @@ def test_methods_that_look_at_parts_need_towers_that_show_them(monkeypatch):
         small_hash("mith")
 
 
+@pytest.mark.parametrize("name", ["dcmh", "mith", "mlcah", "ssah"])
+def test_an_unknown_way_to_count_pairs_is_refused(name):
+    with pytest.raises(UsageError, match="balanced, mean"):
+        small_hash(name, pairs="median")
+
+
 def coloured(count: int = 24):
     """Flat pictures of four colours, named in their captions."""
     from landsift.types import RetrievalSet

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from landsift.errors import UsageError
 
-__all__ = ["RED_GREEN_BLUE", "WavelengthPatches"]
+__all__ = ["RED_GREEN_BLUE", "WavelengthPatches", "require_one_each", "wave_positions"]
 
 RED_GREEN_BLUE = (0.665, 0.56, 0.49)
 """Centres of the bands that a picture is taken to have, in micrometres."""
@@ -31,6 +31,14 @@ def wave_positions(wavelengths: Tensor, width: int = _WIDTH) -> Tensor:
     steps = torch.arange(width // 2, dtype=torch.float32, device=wavelengths.device)
     angles = _NANOMETRES * wavelengths.float()[:, None] * _SLOWEST ** (-steps / (width // 2))
     return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def require_one_each(pixels: Tensor, wavelengths: int) -> None:
+    """Raise a UsageError unless ``(n, bands, H, W)`` pixels come with one wavelength for each band."""
+    if wavelengths != pixels.shape[1]:
+        raise UsageError(
+            f"{pixels.shape[1]} bands came with {wavelengths} wavelengths; give one for each band."
+        )
 
 
 class _Refine(nn.Module):
@@ -55,9 +63,15 @@ class _Generator(nn.Module):
         self.weight_tokens = nn.Parameter(0.02 * torch.randn(_TOKENS, _WIDTH))
         self.bias_token = nn.Parameter(0.02 * torch.randn(1, _WIDTH))
 
-    def forward(self, bands: Tensor) -> tuple[Tensor, Tensor]:
+    def seen(self, bands: Tensor) -> tuple[Tensor, Tensor]:
+        """``(bands, 128)`` to what the last maps read: ``(bands, 128)`` for kernels, ``(128,)`` for the
+        bias."""
         states = self.transformer_encoder(torch.cat([self.weight_tokens, bands, self.bias_token]))
-        return self.fc_weight(states[_TOKENS:-1] + bands), self.fc_bias(states[-1])
+        return states[_TOKENS:-1] + bands, states[-1]
+
+    def forward(self, bands: Tensor) -> tuple[Tensor, Tensor]:
+        kernels, bias = self.seen(bands)
+        return self.fc_weight(kernels), self.fc_bias(bias)
 
 
 class WavelengthPatches(nn.Module):
@@ -75,10 +89,12 @@ class WavelengthPatches(nn.Module):
 
     def kernel(self, wavelengths: Tensor) -> tuple[Tensor, Tensor]:
         """``(bands,)`` micrometres to a kernel ``(width, bands, patch, patch)`` and a bias ``(width,)``."""
-        waves = wave_positions(wavelengths).to(self.fclayer.w1.weight.dtype)
-        weights, bias = self.weight_generator(self.fclayer(waves))
+        weights, bias = self.weight_generator(self._bands(wavelengths))
         shaped = weights.view(len(wavelengths), self.patch, self.patch, self.width)
         return _SCALE * shaped.permute(3, 0, 1, 2), _SCALE * bias
+
+    def _bands(self, wavelengths: Tensor) -> Tensor:
+        return self.fclayer(wave_positions(wavelengths).to(self.fclayer.w1.weight.dtype))
 
     @torch.no_grad()
     def fit(self, plain: nn.Conv2d, wavelengths: Sequence[float] = RED_GREEN_BLUE) -> None:
@@ -91,14 +107,12 @@ class WavelengthPatches(nn.Module):
             wavelengths: Different ones, in micrometres.
         """
         made = self.weight_generator
-        bands = self.fclayer(wave_positions(torch.tensor(wavelengths)))
-        states = made.transformer_encoder(torch.cat([made.weight_tokens, bands, made.bias_token]))
+        for_kernels, for_bias = made.seen(self._bands(torch.tensor(wavelengths)))
         target = plain.weight.permute(1, 2, 3, 0).flatten(1) / _SCALE
-        solved = torch.linalg.pinv((states[_TOKENS:-1] + bands).double()) @ target.double()
-        made.fc_weight.weight.copy_(solved.T)
+        made.fc_weight.weight.copy_((torch.linalg.pinv(for_kernels.double()) @ target.double()).T)
         made.fc_weight.bias.zero_()
         bias = plain.bias if plain.bias is not None else torch.zeros(self.width)
-        made.fc_bias.bias.copy_(bias / _SCALE - made.fc_bias.weight @ states[-1])
+        made.fc_bias.bias.copy_(bias / _SCALE - made.fc_bias.weight @ for_bias)
 
     @torch.no_grad()
     def convolution(self, wavelengths: Sequence[float] = RED_GREEN_BLUE) -> nn.Conv2d:
@@ -120,9 +134,6 @@ class WavelengthPatches(nn.Module):
         """
         if wavelengths is None or not bool(wavelengths.any()):
             wavelengths = torch.tensor(RED_GREEN_BLUE, device=pixels.device)
-        if len(wavelengths) != pixels.shape[1]:
-            raise UsageError(
-                f"{pixels.shape[1]} bands came with {len(wavelengths)} wavelengths; give one for each band."
-            )
+        require_one_each(pixels, len(wavelengths))
         kernel, bias = self.kernel(wavelengths)
         return functional.conv2d(pixels, kernel.to(pixels.dtype), bias.to(pixels.dtype), stride=self.patch)

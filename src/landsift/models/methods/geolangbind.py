@@ -24,6 +24,7 @@ from landsift.models.blocks.heads import unit
 from landsift.models.blocks.pooling import AttentionPool
 from landsift.models.blocks.trunk import grid_tokens
 from landsift.models.blocks.words import TextStates
+from landsift.models.clip.wavelengths import require_one_each
 from landsift.models.features import Features
 from landsift.models.methods.base import TowerMatcher, TowerOptions
 from landsift.models.registry import MatcherSource, MatcherSpec, MethodCard
@@ -82,10 +83,7 @@ class GeoLangBind(TowerMatcher):
             UsageError: Not one wavelength for each band, or a tower that scales red, green and blue each its
                 own way.
         """
-        if len(micrometres) != pixels.shape[1]:
-            raise UsageError(
-                f"{pixels.shape[1]} bands came with {len(micrometres)} wavelengths; give one for each band."
-            )
+        require_one_each(pixels, len(micrometres))
         if self.options.image not in LITE_SIZES:
             raise UsageError(
                 f"{self.options.image} scales red, green and blue each its own way and takes no other bands; "

@@ -23,9 +23,9 @@ from landsift.models.blocks.hashing import CodeMemory, build_hash_head
 from landsift.models.blocks.heads import unit
 from landsift.models.features import Features, TextInput
 from landsift.models.matcher import SplitMatcher
-from landsift.models.registry import MatcherSource
+from landsift.models.registry import MatcherSource, check_choices
 
-__all__ = ["HashMatcher", "HashOptions", "Pairs"]
+__all__ = ["HashMatcher", "HashOptions", "LikelihoodOptions", "Pairs"]
 
 _FILE = "hashing.json"
 
@@ -49,6 +49,22 @@ class HashOptions:
     def __post_init__(self) -> None:
         if self.bits < 1 or self.hidden < 8:
             raise ValueError(f"bits must be 1 or more and hidden 8 or more; got {self.bits}, {self.hidden}")
+
+
+@dataclass(frozen=True)
+class LikelihoodOptions(HashOptions):
+    """Of methods that learn by the likelihood of pairs.
+
+    Attributes:
+        pairs: How it counts them, see :func:`landsift.models.objectives.hashing_pairs.nll_pairwise`:
+            ``balanced`` or, as printed, ``mean``.
+    """
+
+    pairs: str = "balanced"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self, {"pairs": ("balanced", "mean")})
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from torch import Tensor
 from landsift.models.batch import Batch, Moment
 from landsift.models.blocks.hashing import LinearHash
 from landsift.models.features import Features
-from landsift.models.methods.hashing.base import HashMatcher, HashOptions
+from landsift.models.methods.hashing.base import HashMatcher, LikelihoodOptions
 from landsift.models.objectives.hashing_codes import balance_samples, quantisation
 from landsift.models.objectives.hashing_pairs import nll_pairwise
 from landsift.models.objectives.hashing_similarity import label_similarity
@@ -23,18 +23,16 @@ __all__ = ["SPEC", "Dcmh", "DcmhOptions"]
 
 
 @dataclass(frozen=True)
-class DcmhOptions(HashOptions):
+class DcmhOptions(LikelihoodOptions):
     """Weights.
 
     Attributes:
         quantisation: Of the distance from the unified bits.
         balance: Of bits used half the time.
-        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     quantisation: float = 1.0
     balance: float = 1.0
-    pairs: str = "balanced"
 
 
 class Dcmh(HashMatcher):

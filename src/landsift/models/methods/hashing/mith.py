@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from landsift.models.batch import Batch, Moment
 from landsift.models.blocks.heads import unit
 from landsift.models.features import Features
-from landsift.models.methods.hashing.base import HashMatcher, HashOptions
+from landsift.models.methods.hashing.base import HashMatcher, LikelihoodOptions
 from landsift.models.objectives.hashing_codes import quantisation
 from landsift.models.objectives.hashing_pairs import nll_pairwise
 from landsift.models.objectives.hashing_similarity import label_similarity
@@ -27,7 +27,7 @@ __all__ = ["SPEC", "Mith", "MithOptions"]
 
 
 @dataclass(frozen=True)
-class MithOptions(HashOptions):
+class MithOptions(LikelihoodOptions):
     """Sizes and weights.
 
     Attributes:
@@ -38,7 +38,6 @@ class MithOptions(HashOptions):
         whole: Share of the whole in the final code.
         quantisation: Weight of the distance from the unified bits.
         teaching: Weight of the parts learning from the whole, and a tenth of it the other way.
-        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     width: int = 256
@@ -48,7 +47,6 @@ class MithOptions(HashOptions):
     whole: float = 0.6
     quantisation: float = 0.1
     teaching: float = 0.1
-    pairs: str = "balanced"
 
 
 class _Branches(nn.Module):

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from landsift.models.batch import Batch
 from landsift.models.features import Features
-from landsift.models.methods.hashing.base import HashMatcher, HashOptions
+from landsift.models.methods.hashing.base import HashMatcher, LikelihoodOptions
 from landsift.models.objectives.hashing_adversary import confusion, telling_apart
 from landsift.models.objectives.hashing_codes import quantisation
 from landsift.models.objectives.hashing_pairs import nll_pairwise
@@ -27,7 +27,7 @@ __all__ = ["SPEC", "Mlcah", "MlcahOptions"]
 
 
 @dataclass(frozen=True)
-class MlcahOptions(HashOptions):
+class MlcahOptions(LikelihoodOptions):
     """Sizes and weights.
 
     Attributes:
@@ -35,14 +35,12 @@ class MlcahOptions(HashOptions):
         quantisation: Weight of the distance from bits.
         classes: Weight of guessing the class.
         adversary: Weight of hiding from the critic.
-        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     semantic: int = 256
     quantisation: float = 0.1
     classes: float = 1.0
     adversary: float = 0.1
-    pairs: str = "balanced"
 
 
 class _Levels(nn.Module):

@@ -18,7 +18,7 @@ from torch.nn import functional
 from landsift.models.batch import Batch, Moment
 from landsift.models.blocks.hashing import fully_connected
 from landsift.models.features import Features
-from landsift.models.methods.hashing.base import HashMatcher, HashOptions
+from landsift.models.methods.hashing.base import HashMatcher, LikelihoodOptions
 from landsift.models.objectives.hashing_adversary import confusion, telling_apart
 from landsift.models.objectives.hashing_codes import quantisation
 from landsift.models.objectives.hashing_pairs import nll_pairwise
@@ -29,7 +29,7 @@ __all__ = ["SPEC", "Ssah", "SsahOptions"]
 
 
 @dataclass(frozen=True)
-class SsahOptions(HashOptions):
+class SsahOptions(LikelihoodOptions):
     """Sizes and weights.
 
     Attributes:
@@ -38,7 +38,6 @@ class SsahOptions(HashOptions):
         quantisation: Weight of the distance from the unified bits.
         classes: Weight of guessing the class.
         adversary: Weight of hiding from the critics.
-        pairs: How the likelihood counts pairs, see :func:`nll_pairwise`; as printed, the ``mean``.
     """
 
     semantic: int = 256
@@ -46,7 +45,6 @@ class SsahOptions(HashOptions):
     quantisation: float = 0.1
     classes: float = 1.0
     adversary: float = 0.1
-    pairs: str = "balanced"
 
 
 class _Net(nn.Module):
